@@ -1,0 +1,198 @@
+/* The agent's HTTP routes: health, what it knows, touches. */
+#include "agent/api.h"
+
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/beat.h"
+#include "agent/orders.h"
+#include "common/http_server.h"
+#include "common/json_doc.h"
+#include "common/version.h"
+
+static const char *status_name(enum model_status status)
+{
+	static const char *const names[] = {
+		[MODEL_DOWNLOADED] = "DOWNLOADED",
+		[MODEL_DOWNLOADING] = "DOWNLOADING",
+		[MODEL_ERROR] = "ERROR",
+	};
+
+	return names[status];
+}
+
+static void get_livez(struct http_request *req, void *arg)
+{
+	(void)arg;
+	http_reply_text(req, 200, "text/plain", "ok\n");
+}
+
+static void get_readyz(struct http_request *req, void *arg)
+{
+	struct agent *agent = arg;
+
+	if (!beat_registered(agent->beat)) {
+		http_reply_text(req, 503, "text/plain", "not registered in Redis\n");
+		return;
+	}
+	http_reply_text(req, 200, "text/plain", "ok\n");
+}
+
+static cJSON *root_json(const struct agent *agent, int i)
+{
+	const struct root *root = &agent->roots[i];
+	const struct root_view *view = &agent->views[i];
+	cJSON *json = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(json, "name", root->config.name);
+	cJSON_AddStringToObject(json, "path", root->config.path);
+	cJSON_AddStringToObject(json, "layout", root->config.layout->name);
+	cJSON_AddStringToObject(json, "mode",
+				!view->opened	? "unavailable"
+				: view->deletes ? "delete"
+						: "report");
+	cJSON_AddStringToObject(json, "note", view->note);
+	cJSON_AddBoolToObject(json, "leases", view->leases);
+	cJSON_AddBoolToObject(json, "access_times", view->atimes);
+	json_doc_add_int64(json, "total_bytes", view->total_bytes);
+	json_doc_add_int64(json, "available_bytes", view->available_bytes);
+	json_doc_add_int64(json, "floor_bytes", agent_floor_bytes(agent, view));
+	json_doc_add_int64(json, "leftover_bytes", view->leftover_bytes);
+	json_doc_add_int64(json, "scan_took_ms", view->scan_took_ms);
+	return json;
+}
+
+static void get_status(struct http_request *req, void *arg)
+{
+	struct agent *agent = arg;
+	cJSON *json = cJSON_CreateObject();
+	cJSON *roots;
+
+	cJSON_AddStringToObject(json, "node", agent->node);
+	cJSON_AddStringToObject(json, "version", LARDER_VERSION);
+	cJSON_AddBoolToObject(json, "registered", beat_registered(agent->beat));
+	json_doc_add_int64(json, "epoch", journal_epoch(agent->journal));
+	json_doc_add_int64(json, "wanted_bytes", agent_wanted_bytes(agent));
+	json_doc_add_int64(json, "removals", (int64_t)orders_running(agent->orders));
+	roots = cJSON_AddArrayToObject(json, "roots");
+	for (int i = 0; i < agent->root_count; i++)
+		cJSON_AddItemToArray(roots, root_json(agent, i));
+	http_reply_json(req, 200, json);
+}
+
+static cJSON *model_json(const struct agent *agent, const struct model *model, struct mono now)
+{
+	int64_t held = mono_since(now, model->hold_until);
+	int64_t idle = mono_since(model->use.last, now);
+	char generation[INVENTORY_GENERATION_SIZE];
+	cJSON *json = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(json, "model", model->name);
+	cJSON_AddStringToObject(json, "root", agent->roots[model->root].config.name);
+	cJSON_AddStringToObject(json, "status", status_name(model->report.status));
+	cJSON_AddStringToObject(json, "why", model->report.why);
+	cJSON_AddStringToObject(json, "generation",
+				inventory_generation(model->report.generation, generation));
+	json_doc_add_int64(json, "files", model->report.files);
+	json_doc_add_int64(json, "logical_bytes", model->report.logical_bytes);
+	json_doc_add_int64(json, "exclusive_bytes", model->report.exclusive_bytes);
+	json_doc_add_int64(json, "shared_bytes",
+			   model->report.logical_bytes > model->report.exclusive_bytes
+				   ? model->report.logical_bytes - model->report.exclusive_bytes
+				   : 0);
+	json_doc_add_int64(json, "idle_ms", idle > 0 ? idle : 0);
+	cJSON_AddStringToObject(json, "source", use_source_name(model->use.source));
+	json_doc_add_int64(json, "held_ms", held > 0 ? held : 0);
+	cJSON_AddBoolToObject(json, "removing", model->removal != NULL);
+	return json;
+}
+
+static void get_models(struct http_request *req, void *arg)
+{
+	struct agent *agent = arg;
+	struct mono now = clock_mono();
+	cJSON *json = cJSON_CreateObject();
+	cJSON *list = cJSON_AddArrayToObject(json, "models");
+
+	for (const struct model *m = agent->inventory.models; m != NULL; m = m->hh.next) {
+		if (!m->gone)
+			cJSON_AddItemToArray(list, model_json(agent, m, now));
+	}
+	http_reply_json(req, 200, json);
+}
+
+/* Finds what a touch means: a model's name, or a path of this host inside a model. */
+static struct model *find_touched(struct agent *agent, const cJSON *body, const char **what)
+{
+	const cJSON *name = cJSON_GetObjectItemCaseSensitive(body, "model");
+	const cJSON *path = cJSON_GetObjectItemCaseSensitive(body, "path");
+	struct model *model = NULL;
+
+	*what = NULL;
+	if (cJSON_IsString(name) && path == NULL) {
+		*what = name->valuestring;
+		return inventory_find(&agent->inventory, name->valuestring);
+	}
+	if (!cJSON_IsString(path) || name != NULL)
+		return NULL;
+	*what = path->valuestring;
+	for (int i = 0; i < agent->root_count && model == NULL; i++)
+		model = inventory_by_path(&agent->inventory, i, agent->roots[i].config.path,
+					  path->valuestring);
+	return model;
+}
+
+static void post_touch(struct http_request *req, void *arg)
+{
+	struct agent *agent = arg;
+	cJSON *body = http_request_json(req);
+	struct model *model;
+	const char *what;
+	cJSON *reply;
+
+	if (body == NULL)
+		return;
+	model = find_touched(agent, body, &what);
+	if (what == NULL || cJSON_GetArraySize(body) != 1) {
+		http_reply_error(req, 400, "allowed is {\"model\": NAME} or {\"path\": PATH}");
+	} else if (model == NULL) {
+		http_reply_error(req, 404, "no model on this node: %.200s", what);
+	} else if (agent_use(agent, model, clock_mono(), USE_API) == TOUCH_TOO_LATE) {
+		http_reply_error(req, 409, "it is being deleted: %.200s", model->name);
+	} else {
+		reply = cJSON_CreateObject();
+		cJSON_AddStringToObject(reply, "model", model->name);
+		http_reply_json(req, 200, reply);
+	}
+	cJSON_Delete(body);
+}
+
+static void post_scan(struct http_request *req, void *arg)
+{
+	agent_scan_now(arg);
+	http_reply_json(req, 202, cJSON_CreateObject());
+}
+
+static const struct http_route routes[] = {
+	{HTTP_GET, "/livez", false, get_livez},
+	{HTTP_GET, "/readyz", false, get_readyz},
+	{HTTP_GET, "/v1/status", false, get_status},
+	{HTTP_GET, "/v1/models", false, get_models},
+	{HTTP_POST, "/v1/touch", true, post_touch},
+	{HTTP_POST, "/v1/scan", true, post_scan},
+	{0, NULL, false, NULL},
+};
+
+struct http_server *api_start(struct agent *agent, struct err *err)
+{
+	const struct http_server_options options = {
+		.listen = agent->options.http.listen,
+		.token = agent->http_token,
+		/* A touch can only keep a model; without a token whoever reaches the port may. */
+		.anonymous_changes = true,
+		.routes = routes,
+		.arg = agent,
+	};
+
+	return http_server_new(daemon_base(agent->daemon), &options, err);
+}

@@ -1,0 +1,626 @@
+/*
+ * Removes one revision from a Hugging Face cache.
+ *
+ * The snapshot goes to <repository>/.larder-trash-<txn>/<commit>, as deep as it was, so that its
+ * links still lead to their blobs until these follow it, and one rename brings it back.
+ */
+#include "agent/hf_remove.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/busy.h"
+#include "agent/hf_lock.h"
+#include "agent/hf_repo.h"
+#include "agent/hf_store.h"
+#include "agent/root.h"
+#include "common/file_io.h"
+#include "common/xmem.h"
+
+#define TRASH_NAME_SIZE 64
+/* Leases and locks that are held at once; a revision with more files is tested, then tested again.
+ */
+#define LEASES_MAX 4096
+#define LOCKS_MAX  4096
+
+struct hf_removal {
+	struct hf_repo repo;
+	char *folder, *commit;
+	int store_fd, trash_fd;
+	char trash[TRASH_NAME_SIZE]; /* below the repository */
+	char **refs;		     /* names below refs/ that said this commit */
+	size_t ref_count;
+};
+
+static void split_locator(struct hf_removal *hr, const char *locator)
+{
+	const char *slash = strchr(locator, '/');
+
+	hr->folder = xstrndup(locator, (size_t)(slash - locator));
+	hr->commit = xstrdup(slash + 1);
+}
+
+static struct hf_removal *begin(struct removal_task *task)
+{
+	struct hf_removal *hr = xcalloc(1, sizeof(*hr));
+
+	hr->repo.fd = hr->trash_fd = -1;
+	hr->store_fd = hf_store_open(task->root->fd);
+	snprintf(hr->trash, sizeof(hr->trash), LARDER_TRASH "%s", task->txn);
+	task->layout_data = hr;
+	return hr;
+}
+
+static enum removal_outcome read_repo(struct removal_task *task, struct hf_removal *hr)
+{
+	struct err err;
+	int error;
+
+	hf_repo_free(&hr->repo);
+	if (hf_repo_read(task->root->fd, hr->store_fd, hr->folder, &hr->repo, &error, &err) == 0)
+		return REMOVAL_GOES_ON;
+	if (error == ENOENT)
+		return removal_end(task, REMOVAL_GONE, "it is not there any more");
+	return removal_end(task, REMOVAL_FAILED, "unreadable: %s", strerror(error));
+}
+
+static bool any_frozen(const struct hf_removal *hr, const struct hf_revision *rev)
+{
+	for (size_t i = 0; i < rev->file_count; i++) {
+		const struct hf_file *file = &rev->files[i];
+
+		if (file->stat.frozen ||
+		    (file->blob != NULL && file->blob->revisions == 1 && file->blob->stat.frozen))
+			return true;
+	}
+	(void)hr;
+	return false;
+}
+
+enum removal_outcome hf_remove_check(struct removal_task *task)
+{
+	struct hf_removal *hr = begin(task);
+	enum removal_outcome outcome;
+	struct hf_revision *rev;
+	enum hf_verdict verdict;
+	int64_t stale;
+
+	split_locator(hr, task->locator);
+	if (hr->commit[0] == '\0')
+		return removal_end(task, REMOVAL_REFUSED, "it has no revision yet");
+	outcome = read_repo(task, hr);
+	if (outcome != REMOVAL_GOES_ON)
+		return outcome;
+	rev = hf_repo_find(&hr->repo, hr->commit);
+	if (rev == NULL)
+		return removal_end(task, REMOVAL_GONE, "it is not there any more");
+	if (task->generation != 0 && hf_repo_generation(&hr->repo, rev) != task->generation)
+		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
+	verdict = hf_verdict_of(task->root, &hr->repo, rev,
+				hf_downloading(task->root, &hr->repo, &stale), task->why,
+				sizeof(task->why));
+	if (verdict == HF_DOWNLOADING || (verdict == HF_BROKEN && task->generation != 0))
+		return REMOVAL_REFUSED;
+	task->seen_used_wall_ms = hf_newest_use(task->root, rev);
+	if (task->generation != 0 && task->seen_used_wall_ms > task->used_wall_ms)
+		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
+	if (any_frozen(hr, rev))
+		return removal_end(task, REMOVAL_REFUSED, "immutable files");
+	hr->refs = hf_repo_refs(&hr->repo, hr->commit, &hr->ref_count);
+	return REMOVAL_GOES_ON;
+}
+
+/* ---- CLAIM ---- */
+
+static int open_file(struct hf_removal *hr, int snapshot_fd, int blobs_fd,
+		     const struct hf_file *file)
+{
+	if (file->blob == NULL)
+		return disk_open_file(snapshot_fd, file->path, false);
+	if (file->blob->kind == HF_BLOB_SHARED)
+		return hf_store_open_payload(hr->store_fd, file->blob->payload);
+	return disk_open_file(blobs_fd, file->blob->name, false);
+}
+
+/* True for what has bytes of its own that somebody could have open. */
+static bool leasable(const struct hf_file *file)
+{
+	if (file->blob == NULL)
+		return file->stat.type == DISK_FILE;
+	return file->blob->kind == HF_BLOB_FILE || file->blob->kind == HF_BLOB_SHARED;
+}
+
+/* Tests or takes the lease of each file of the revision, which is below `snapshot` now. */
+static enum removal_outcome lease_files(struct removal_task *task, const struct hf_revision *rev,
+					const char *snapshot, bool hold)
+{
+	struct hf_removal *hr = task->layout_data;
+	int snapshot_fd = disk_open_dir(hr->repo.fd, snapshot);
+	int blobs_fd = disk_open_dir(hr->repo.fd, "blobs");
+	enum removal_outcome outcome = REMOVAL_GOES_ON;
+
+	for (size_t i = 0; i < rev->file_count && outcome == REMOVAL_GOES_ON; i++) {
+		const struct hf_file *file = &rev->files[i];
+		enum busy_answer answer;
+		int fd;
+
+		if (!leasable(file))
+			continue;
+		fd = open_file(hr, snapshot_fd, blobs_fd, file);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0)
+			answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
+		else
+			answer = hold ? busy_take(task->busy, fd) : busy_test(fd);
+		if (answer == BUSY_IN_USE)
+			outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open",
+					      file->path);
+		else if (answer == BUSY_UNKNOWN && !task->root->config.delete_without_leases)
+			outcome = removal_end(task, REMOVAL_REFUSED,
+					      "unknown: cannot tell whether %.40s "
+					      "is open",
+					      file->path);
+	}
+	if (snapshot_fd >= 0)
+		close(snapshot_fd);
+	if (blobs_fd >= 0)
+		close(blobs_fd);
+	return outcome;
+}
+
+/* A blob that goes when revision `index` goes. */
+static bool goes_with(const struct hf_blob *blob, int index)
+{
+	return blob->revisions == 1 && blob->last_revision == index &&
+	       (blob->kind == HF_BLOB_FILE || blob->kind == HF_BLOB_SHARED);
+}
+
+static enum removal_outcome lock_blobs(struct removal_task *task, int index)
+{
+	struct hf_removal *hr = task->layout_data;
+	struct hf_blob *blob, *next;
+	int taken = 0;
+
+	HASH_ITER (hh, hr->repo.blobs, blob, next) {
+		int fd = -1;
+
+		if (!goes_with(blob, index) || taken == LOCKS_MAX)
+			continue;
+		switch (hf_lock_take(task->root->fd, hr->folder, blob->name, &fd)) {
+		case HF_LOCK_TAKEN:
+			busy_keep(task->busy, fd);
+			taken++;
+			break;
+		case HF_LOCK_HELD:
+			return removal_end(task, REMOVAL_REFUSED,
+					   "busy: a client holds the lock of a file");
+		case HF_LOCK_NONE: return REMOVAL_GOES_ON;
+		case HF_LOCK_FAILED:
+			return removal_end(task, REMOVAL_REFUSED, "unknown: cannot lock a file: %s",
+					   strerror(errno));
+		}
+	}
+	return REMOVAL_GOES_ON;
+}
+
+enum removal_outcome hf_remove_take(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+	struct hf_revision *rev = hf_repo_find(&hr->repo, hr->commit);
+	char snapshot[512];
+	enum removal_outcome outcome;
+
+	snprintf(snapshot, sizeof(snapshot), "snapshots/%s", hr->commit);
+	task->busy = busy_new(LEASES_MAX);
+	outcome = lock_blobs(task, (int)(rev - hr->repo.revisions));
+	if (outcome == REMOVAL_GOES_ON)
+		outcome = lease_files(task, rev, snapshot, true);
+	return outcome;
+}
+
+/* ---- refs ---- */
+
+cJSON *hf_remove_intent(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+	cJSON *intent = cJSON_CreateObject();
+	cJSON *refs = cJSON_AddArrayToObject(intent, "refs");
+
+	for (size_t i = 0; i < hr->ref_count; i++)
+		cJSON_AddItemToArray(refs, cJSON_CreateString(hr->refs[i]));
+	return intent;
+}
+
+/* Opens the folder of a ref below refs/; `*leaf` gets the last component. */
+static int open_ref_folder(const struct hf_removal *hr, const char *ref, const char **leaf)
+{
+	const char *slash = strrchr(ref, '/');
+	char path[4200];
+
+	*leaf = slash != NULL ? slash + 1 : ref;
+	if ((size_t)snprintf(path, sizeof(path), "refs/%.*s", (int)(*leaf - ref), ref) >=
+	    sizeof(path))
+		return -1;
+	return disk_open_dir(hr->repo.fd, path);
+}
+
+/* Removes the refs that still say this commit. */
+static int remove_refs(struct hf_removal *hr)
+{
+	for (size_t i = 0; i < hr->ref_count; i++) {
+		const char *leaf;
+		int dir = open_ref_folder(hr, hr->refs[i], &leaf);
+		char *content = dir >= 0 ? file_read_at(dir, leaf, 512, NULL, NULL) : NULL;
+		int rc = 0;
+
+		if (content != NULL && strncmp(content, hr->commit, strlen(hr->commit)) == 0)
+			rc = disk_unlink(dir, leaf);
+		free(content);
+		if (dir >= 0)
+			close(dir);
+		if (rc != 0 && errno != ENOENT)
+			return -1;
+	}
+	return 0;
+}
+
+/* Writes a ref that is missing: complete elsewhere first, then moved to its place. */
+static void restore_ref(struct hf_removal *hr, int temp_dir, const char *ref)
+{
+	static const char temp[] = "ref";
+	const char *leaf;
+	int dir = open_ref_folder(hr, ref, &leaf);
+	int fd;
+
+	if (dir < 0)
+		return;
+	fd = disk_create(temp_dir, temp, 0644);
+	if (fd >= 0) {
+		bool whole = file_write_all(fd, hr->commit, strlen(hr->commit)) == 0;
+
+		close(fd);
+		/* A client may have written it again meanwhile: theirs stays. */
+		if (!whole || disk_move(temp_dir, temp, dir, leaf) != 0)
+			errno = disk_unlink(temp_dir, temp) == 0 ? EEXIST : errno;
+	}
+	close(dir);
+}
+
+static int prune_refs(const char *name, void *arg)
+{
+	int dir = *(int *)arg;
+	struct disk_stat st;
+	int below;
+
+	if (disk_stat(dir, name, &st) != 0 || st.type != DISK_DIRECTORY)
+		return 0;
+	below = disk_open_dir(dir, name);
+	if (below < 0)
+		return 0;
+	if (disk_list(below, prune_refs, &below) == 0 && disk_rmdir(dir, name) != 0)
+		errno = 0; /* it still holds refs */
+	close(below);
+	return 0;
+}
+
+/* ---- MOVE, LOOK AGAIN, undo ---- */
+
+static int open_trash(struct hf_removal *hr)
+{
+	if (hr->trash_fd < 0)
+		hr->trash_fd = disk_open_dir(hr->repo.fd, hr->trash);
+	return hr->trash_fd;
+}
+
+static int snapshot_to(struct hf_removal *hr, bool into_trash)
+{
+	int snapshots = disk_open_dir(hr->repo.fd, "snapshots");
+	int rc = -1;
+
+	if (snapshots < 0)
+		return -1;
+	if (into_trash)
+		rc = disk_move(snapshots, hr->commit, hr->trash_fd, hr->commit);
+	else
+		rc = disk_move(hr->trash_fd, hr->commit, snapshots, hr->commit);
+	close(snapshots);
+	return rc;
+}
+
+static void drop_trash(struct hf_removal *hr)
+{
+	if (hr->trash_fd >= 0)
+		close(hr->trash_fd);
+	hr->trash_fd = -1;
+	if (disk_rmdir(hr->repo.fd, hr->trash) != 0)
+		errno = 0; /* not empty: it is emptied later */
+}
+
+static void restore_refs(struct hf_removal *hr)
+{
+	if (open_trash(hr) < 0)
+		return;
+	for (size_t i = 0; i < hr->ref_count; i++)
+		restore_ref(hr, hr->trash_fd, hr->refs[i]);
+}
+
+enum removal_outcome hf_remove_move(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+	int error;
+
+	if (disk_mkdir(hr->repo.fd, hr->trash) != 0 || open_trash(hr) < 0)
+		return removal_end(task, REMOVAL_FAILED, "cannot make a folder: %s",
+				   strerror(errno));
+	if (remove_refs(hr) == 0 && snapshot_to(hr, true) == 0)
+		return REMOVAL_GOES_ON;
+	error = errno;
+	restore_refs(hr);
+	drop_trash(hr);
+	if (error == ENOENT)
+		return removal_end(task, REMOVAL_GONE, "it is not there any more");
+	return removal_end(task, REMOVAL_FAILED, "cannot be moved: %s", strerror(error));
+}
+
+enum removal_outcome hf_remove_look_again(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+	char snapshot[TRASH_NAME_SIZE + 512];
+	struct hf_revision *rev;
+
+	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
+		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
+	if (!busy_partial(task->busy))
+		return REMOVAL_GOES_ON;
+	rev = hf_repo_find(&hr->repo, hr->commit);
+	snprintf(snapshot, sizeof(snapshot), "%s/%s", hr->trash, hr->commit);
+	return lease_files(task, rev, snapshot, false);
+}
+
+enum undo_answer hf_remove_undo(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+
+	if (open_trash(hr) < 0)
+		return errno == ENOENT ? UNDO_DONE : UNDO_FAILED;
+	if (snapshot_to(hr, false) != 0) {
+		if (errno == EEXIST || errno == ENOTEMPTY)
+			return UNDO_REPLACED;
+		if (errno != ENOENT)
+			return UNDO_FAILED;
+	}
+	restore_refs(hr);
+	drop_trash(hr);
+	return UNDO_DONE;
+}
+
+/* ---- CLEAN ---- */
+
+static void trash_blob(struct removal_task *task, struct hf_blob *blob, int blobs_fd, size_t number)
+{
+	struct hf_removal *hr = task->layout_data;
+	char name[32];
+	bool link_gone;
+
+	if (blob->kind == HF_BLOB_SHARED) {
+		/* Not released: the link or the payload stays behind, as a leftover. */
+		if (!hf_store_release(task->root->fd, hr->store_fd, blob->payload, blobs_fd,
+				      blob->name, hr->trash_fd, &link_gone))
+			errno = 0;
+		return;
+	}
+	snprintf(name, sizeof(name), "blob-%zu", number);
+	if (disk_move(blobs_fd, blob->name, hr->trash_fd, name) != 0)
+		errno = 0; /* stays behind, as a leftover */
+}
+
+/*
+ * Blobs that only the moved revision refers to. The repository is read again: since the first look
+ * a client may have made new snapshots that use the same blobs.
+ */
+static void trash_blobs(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+	struct hf_blob *blob, *next;
+	int blobs_fd, index;
+	size_t number = 0;
+
+	if (read_repo(task, hr) != REMOVAL_GOES_ON ||
+	    hf_repo_read_moved(&hr->repo, hr->trash, hr->commit) != 0)
+		return; /* unknown means keep */
+	index = (int)hr->repo.revision_count - 1;
+	blobs_fd = disk_open_dir(hr->repo.fd, "blobs");
+	if (blobs_fd < 0)
+		return;
+	HASH_ITER (hh, hr->repo.blobs, blob, next) {
+		if (goes_with(blob, index))
+			trash_blob(task, blob, blobs_fd, number++);
+	}
+	close(blobs_fd);
+}
+
+static void trash_extras(struct hf_removal *hr)
+{
+	char name[512];
+	int trees = disk_open_dir(hr->repo.fd, "trees");
+	int absent = disk_open_dir(hr->repo.fd, ".no_exist");
+	int refs = disk_open_dir(hr->repo.fd, "refs");
+	int rc = 0;
+
+	/* What the official tool forgets. Any of it may be missing. */
+	snprintf(name, sizeof(name), "%s.json", hr->commit);
+	if (trees >= 0) {
+		rc |= disk_unlink(trees, name);
+		close(trees);
+	}
+	if (absent >= 0) {
+		rc |= disk_move(absent, hr->commit, hr->trash_fd, "no_exist");
+		close(absent);
+	}
+	if (refs >= 0) {
+		rc |= disk_list(refs, prune_refs, &refs);
+		close(refs);
+	}
+	if (rc != 0)
+		errno = 0;
+}
+
+void hf_remove_clean(struct removal_task *task, char *trash, size_t size)
+{
+	struct hf_removal *hr = task->layout_data;
+
+	trash_blobs(task);
+	busy_free(task->busy);
+	task->busy = NULL;
+	trash_extras(hr);
+	snprintf(trash, size, "%s/%s", hr->folder, hr->trash);
+}
+
+enum removal_outcome hf_remove_recover(struct removal_task *task, const cJSON *intent,
+				       bool committed, char *trash, size_t size)
+{
+	struct hf_removal *hr = begin(task);
+	const cJSON *ref;
+
+	trash[0] = '\0';
+	split_locator(hr, task->locator);
+	hr->repo.fd = disk_open_dir(task->root->fd, hr->folder);
+	if (hr->repo.fd < 0)
+		return errno == ENOENT ? REMOVAL_DELETED : REMOVAL_FAILED;
+	cJSON_ArrayForEach (ref, cJSON_GetObjectItemCaseSensitive(intent, "refs")) {
+		hr->refs = xrealloc(hr->refs, (hr->ref_count + 1) * sizeof(*hr->refs));
+		hr->refs[hr->ref_count++] = xstrdup(ref->valuestring);
+	}
+	if (!committed) {
+		struct disk_stat st;
+
+		/* Refs go before the snapshot: a missing trash does not mean nothing happened. */
+		if (disk_stat(hr->repo.fd, hr->trash, &st) != 0 &&
+		    disk_mkdir(hr->repo.fd, hr->trash) != 0)
+			return REMOVAL_FAILED;
+		switch (hf_remove_undo(task)) {
+		case UNDO_DONE: return REMOVAL_REFUSED;
+		case UNDO_FAILED: return REMOVAL_FAILED;
+		case UNDO_REPLACED: break;
+		}
+	}
+	if (open_trash(hr) >= 0)
+		hf_remove_clean(task, trash, size);
+	return REMOVAL_DELETED;
+}
+
+/* ---- the empty shell of a repository ---- */
+
+static int is_entry(const char *name, void *arg)
+{
+	(void)name;
+	(void)arg;
+	return 1;
+}
+
+static bool empty_dir(int at, const char *name)
+{
+	int fd = disk_open_dir(at, name);
+	int rc;
+
+	if (fd < 0)
+		return errno == ENOENT;
+	rc = disk_list(fd, is_entry, NULL);
+	close(fd);
+	return rc == 0;
+}
+
+/* Returns 1 for a name that no client of the cache makes: somebody else's, never removed. */
+static int is_foreign(const char *name, void *arg)
+{
+	static const char *const known[] = {"snapshots", "blobs", "refs", "trees", ".no_exist"};
+
+	(void)arg;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (strcmp(name, known[i]) == 0)
+			return 0;
+	}
+	return 1;
+}
+
+static bool is_shell(int repo_fd)
+{
+	return disk_list(repo_fd, is_foreign, NULL) == 0 && empty_dir(repo_fd, "snapshots") &&
+	       empty_dir(repo_fd, "blobs") && empty_dir(repo_fd, "refs");
+}
+
+/* Removes what is left of a repository's folder: empty folders and small files of the client. */
+static int empty_shell(const char *name, void *arg)
+{
+	int dir = *(int *)arg;
+	struct disk_stat st;
+	int below;
+
+	if (disk_stat(dir, name, &st) != 0)
+		return 0;
+	if (st.type != DISK_DIRECTORY)
+		return disk_unlink(dir, name);
+	below = disk_open_dir(dir, name);
+	if (below < 0)
+		return -1;
+	if (disk_list(below, empty_shell, &below) != 0) {
+		close(below);
+		return -1;
+	}
+	close(below);
+	return disk_rmdir(dir, name);
+}
+
+/*
+ * After the last revision: the folder goes too. It is moved out of sight first, so that no client
+ * sees half of it, and moved back if one has begun to use it in that moment.
+ */
+void hf_remove_finish(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+	int scratch = root_open_scratch(task->root);
+	int shell;
+
+	if (scratch < 0)
+		return;
+	if (is_shell(hr->repo.fd) &&
+	    disk_move(task->root->fd, hr->folder, scratch, hr->trash) == 0) {
+		shell = disk_open_dir(scratch, hr->trash);
+		if (shell >= 0 && is_shell(shell)) {
+			if (disk_list(shell, empty_shell, &shell) != 0 ||
+			    disk_rmdir(scratch, hr->trash) != 0)
+				errno = 0; /* found and emptied at the next start */
+		} else if (disk_move(scratch, hr->trash, task->root->fd, hr->folder) != 0) {
+			errno = 0; /* the client has made a new one already */
+		}
+		if (shell >= 0)
+			close(shell);
+	}
+	close(scratch);
+}
+
+void hf_remove_end(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+
+	busy_free(task->busy);
+	task->busy = NULL;
+	if (hr == NULL)
+		return;
+	for (size_t i = 0; i < hr->ref_count; i++)
+		free(hr->refs[i]);
+	free(hr->refs);
+	if (hr->trash_fd >= 0)
+		close(hr->trash_fd);
+	if (hr->store_fd >= 0)
+		close(hr->store_fd);
+	hf_repo_free(&hr->repo);
+	free(hr->folder);
+	free(hr->commit);
+	free(hr);
+	task->layout_data = NULL;
+}

@@ -1,0 +1,204 @@
+/* Removes references to the shared blob store by its own protocol. */
+#include "agent/hf_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/disk.h"
+#include "agent/hf_lock.h"
+#include "agent/hf_name.h"
+#include "agent/hf_repo.h"
+#include "common/clock.h"
+#include "common/file_io.h"
+#include "common/xmem.h"
+
+#define MARKER	     ".huggingface-shared-blobs"
+#define MARKER_TEXT  "1\n"
+#define MANIFEST_MAX (4 << 20)
+
+int hf_store_open(int hub_fd)
+{
+	int fd = disk_open_dir(hub_fd, "blobs");
+	char *text = fd >= 0 ? file_read_at(fd, MARKER, 16, NULL, NULL) : NULL;
+	bool ours = text != NULL && strcmp(text, MARKER_TEXT) == 0;
+
+	free(text);
+	if (ours)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int open_prefix(int store_fd, const char *payload)
+{
+	char prefix[3] = {payload[0], payload[1], '\0'};
+
+	return store_fd >= 0 ? disk_open_dir(store_fd, prefix) : -1;
+}
+
+int hf_store_open_payload(int store_fd, const char *payload)
+{
+	int dir = open_prefix(store_fd, payload);
+	int fd;
+
+	if (dir < 0)
+		return -1;
+	fd = disk_open_file(dir, payload, false);
+	close(dir);
+	return fd;
+}
+
+static void manifest_name(char *buf, size_t size, const char *payload)
+{
+	snprintf(buf, size, "%s.refs", payload);
+}
+
+bool hf_store_has_manifest(int store_fd, const char *payload)
+{
+	char name[HF_PAYLOAD_LEN + 8];
+	struct disk_stat st;
+	int dir = open_prefix(store_fd, payload);
+	bool there;
+
+	if (dir < 0)
+		return false;
+	manifest_name(name, sizeof(name), payload);
+	there = disk_stat(dir, name, &st) == 0 && st.type == DISK_FILE;
+	close(dir);
+	return there;
+}
+
+/*
+ * A line "models--O--N/blobs/<etag>" is valid while that entry is a link to exactly this payload.
+ * Returns 1 or 0, or -1 when it cannot be told.
+ */
+static int reference_valid(int hub_fd, char *line, const char *payload)
+{
+	char *slash = strchr(line, '/');
+	char target[512];
+	const char *found;
+	char path[300];
+	int dir, rc;
+
+	/* The client would take these for other spellings of valid ones; we cannot tell. */
+	if (strncmp(line, "./", 2) == 0 || strstr(line, "//") != NULL ||
+	    strstr(line, "/./") != NULL)
+		return -1;
+	if (slash == NULL || strncmp(slash, "/blobs/", 7) != 0 || slash[7] == '\0' ||
+	    strchr(slash + 7, '/') != NULL || strcmp(slash + 7, ".") == 0 ||
+	    strcmp(slash + 7, "..") == 0 || (size_t)(slash - line) + 8 > sizeof(path))
+		return 0;
+	snprintf(path, sizeof(path), "%.*s/blobs", (int)(slash - line), line);
+	*slash = '\0';
+	rc = hf_name_layout(line) != NULL && strcmp(hf_name_layout(line), "hf.k") != 0;
+	*slash = '/';
+	if (!rc)
+		return 0;
+	dir = disk_open_dir(hub_fd, path);
+	if (dir < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
+	rc = disk_readlink(dir, slash + 7, target, sizeof(target));
+	if (rc != 0)
+		rc = errno == ENOENT || errno == EINVAL || errno == ENAMETOOLONG ? 0 : -1;
+	else
+		rc = (found = hf_link_payload(target)) != NULL && strcmp(found, payload) == 0;
+	close(dir);
+	return rc;
+}
+
+/*
+ * Copies the valid lines of a manifest to `kept`, which has room for all of them. Returns how many,
+ * or -1: cannot be told.
+ */
+static int valid_references(int hub_fd, char *text, const char *payload, char *kept)
+{
+	char *save = NULL;
+	int count = 0;
+
+	*kept = '\0';
+	for (char *line = strtok_r(text, "\r\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\r\n", &save)) {
+		size_t len = strlen(line);
+		int valid = reference_valid(hub_fd, line, payload);
+
+		if (valid < 0)
+			return -1;
+		if (valid == 0)
+			continue;
+		memcpy(kept, line, len);
+		memcpy(kept + len, "\n", 2);
+		kept += len + 1;
+		count++;
+	}
+	return count;
+}
+
+static int rewrite_manifest(int dir, const char *name, const char *text)
+{
+	char temp[HF_PAYLOAD_LEN + 32], random[9];
+	int fd, rc;
+
+	clock_random_hex(random, 4);
+	snprintf(temp, sizeof(temp), "%s.%s.tmp", name, random);
+	fd = disk_create(dir, temp, 0666);
+	if (fd < 0)
+		return -1;
+	rc = file_write_all(fd, text, strlen(text)) != 0 || fchmod(fd, 0666) != 0 ||
+	     disk_sync(fd) != 0;
+	close(fd);
+	if (rc == 0 && disk_replace(dir, temp, name) == 0)
+		return 0;
+	if (disk_unlink(dir, temp) != 0)
+		errno = EIO;
+	return -1;
+}
+
+/* Under the lock: collects the payload if nothing valid refers to it. */
+static bool collect(int hub_fd, int dir, const char *payload, int trash_fd)
+{
+	char name[HF_PAYLOAD_LEN + 8];
+	struct disk_stat st;
+	char *text, *kept;
+	int valid;
+	bool done = false;
+
+	manifest_name(name, sizeof(name), payload);
+	text = file_read_at(dir, name, MANIFEST_MAX, NULL, NULL);
+	if (text == NULL)
+		return false; /* missing or unreadable: keep the payload */
+	kept = xmalloc(strlen(text) + 2);
+	valid = valid_references(hub_fd, text, payload, kept);
+	if (valid > 0)
+		done = rewrite_manifest(dir, name, kept) == 0;
+	else if (valid == 0 && disk_stat(dir, payload, &st) == 0 && st.type == DISK_FILE &&
+		 disk_move(dir, payload, trash_fd, payload) == 0)
+		done = disk_unlink(dir, name) == 0;
+	free(kept);
+	free(text);
+	return done;
+}
+
+bool hf_store_release(int hub_fd, int store_fd, const char *payload, int blobs_fd, const char *name,
+		      int trash_fd, bool *link_gone)
+{
+	int dir = open_prefix(store_fd, payload);
+	int lock = -1;
+	bool done = false;
+
+	*link_gone = false;
+	if (dir < 0)
+		return false;
+	if (hf_lock_take_payload(dir, payload, &lock) == HF_LOCK_TAKEN) {
+		*link_gone = disk_unlink(blobs_fd, name) == 0 || errno == ENOENT;
+		done = *link_gone && collect(hub_fd, dir, payload, trash_fd);
+		close(lock);
+	}
+	close(dir);
+	return done;
+}

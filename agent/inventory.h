@@ -1,0 +1,84 @@
+/*
+ * What the agent knows of its models, by name (pure): what the last scan found, what is known of
+ * their use, and how that differs from what Redis was told.
+ */
+#ifndef LARDER_INVENTORY_H
+#define LARDER_INVENTORY_H
+
+#include <stddef.h>
+#include <uthash.h>
+
+#include "agent/layout.h"
+#include "agent/use.h"
+#include "common/clock.h"
+
+struct removal_request;
+
+struct model {
+	char *name;
+	int root;		    /* index of its root */
+	struct model_report report; /* name and locator are owned here */
+	struct use use;
+	int64_t used_wall_ms; /* access times up to here are merged into `use` */
+	struct mono hold_until;
+	bool hold_changed; /* Redis has not been told of the hold */
+	bool told;	   /* Redis knows it as `told_...` says */
+	bool telling;	   /* a message about it is under way */
+	enum model_status told_status;
+	int64_t told_bytes;
+	uint64_t told_generation;
+	struct removal_request *removal; /* under way; NULL: none */
+	bool gone;			 /* no scan finds it any more; kept until Redis was told */
+	unsigned round;
+	UT_hash_handle hh;
+};
+
+struct inventory {
+	struct model *models;
+	unsigned round;
+};
+
+/* Looks up a name. Models that are gone are not found. */
+struct model *inventory_find(const struct inventory *inv, const char *name);
+
+/* What comes with a scan of one root. */
+struct inventory_scan {
+	int root;
+	struct scan_report *report; /* its models are moved out of it */
+	struct mono now;	    /* one instant on both clocks */
+	int64_t wall_ms;
+	const struct mono *before; /* when the complete scan before this one began; NULL: none */
+	/* Called for each model that is new; may be NULL. */
+	void (*appeared)(struct model *model, void *arg);
+	void *arg;
+};
+
+/*
+ * Takes over a scan. A model that it does not list is gone, if the scan was complete. What a clock
+ * says of a new model is not believed beyond this: it came after the scan before.
+ */
+void inventory_merge(struct inventory *inv, const struct inventory_scan *scan);
+
+/* Removes one model, after its removal or when Redis knows that it is gone. */
+void inventory_drop(struct inventory *inv, struct model *model);
+
+/* Must Redis be told something about it? Uses and holds are told by beats, not by this. */
+bool inventory_differs(const struct model *model);
+
+/* Redis knows nothing any more: everything must be told. */
+void inventory_untold(struct inventory *inv);
+
+/* DOWNLOADED models that Redis was told of: what its sorted set must hold. */
+size_t inventory_told_downloaded(const struct inventory *inv);
+
+/* The generation as it stands in Redis: hexadecimal, at most 17 bytes with the NUL. */
+const char *inventory_generation(uint64_t generation, char *buf);
+#define INVENTORY_GENERATION_SIZE 18
+
+/* The model that holds the file or folder at `path`, an absolute path in `root_path`; or NULL. */
+struct model *inventory_by_path(const struct inventory *inv, int root, const char *root_path,
+				const char *path);
+
+void inventory_free(struct inventory *inv);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * What must survive a restart of the agent: last uses, the highest epoch, removals under way, and
+ * receipts that Redis has not confirmed. One append-only file of lines, each "<digest> <JSON>";
+ * a line that was cut off or damaged is left out. Its room is reserved ahead, so that a removal can
+ * be recorded on a full disk.
+ *
+ * Functions marked (any thread) may be called from worker threads.
+ */
+#ifndef LARDER_JOURNAL_H
+#define LARDER_JOURNAL_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/receipt.h"
+#include "common/err.h"
+
+#define TXN_LEN 16
+
+struct journal;
+
+/* A removal under way. */
+struct intent {
+	char txn[TXN_LEN + 1];
+	char *root;
+	char *model;
+	char *locator;
+	char command[COMMAND_TEXT_MAX]; /* as it came; empty when the agent began it itself */
+	cJSON *detail;			/* the layout's own */
+	bool committed;
+};
+
+/* Opens or creates DIR/journal and locks it against a second agent. */
+struct journal *journal_open(const char *dir, struct err *err) MUST_USE;
+void journal_close(struct journal *journal);
+
+/* Names this journal; a new one gets a new name, so that its receipts count from one again. */
+const char *journal_id(const struct journal *journal);
+
+int64_t journal_epoch(const struct journal *journal);
+/* Durable when it returns 0. */
+int journal_raise_epoch(struct journal *journal, int64_t epoch) MUST_USE;
+
+/* Last use of a model on Redis' clock, 0 when unknown; `*source` borrowed. */
+int64_t journal_use(const struct journal *journal, const char *model, const char **source);
+/* Keeps the later of both; written with the next journal_flush. */
+void journal_note_use(struct journal *journal, const char *model, int64_t used_redis_ms,
+		      const char *source);
+void journal_forget_use(struct journal *journal, const char *model);
+/* Writes what was noted, and makes the file small again when it has grown. 0, or -1 with errno. */
+int journal_flush(struct journal *journal) MUST_USE;
+
+/* (any thread) Durable when they return 0. */
+int journal_begin(struct journal *journal, const struct intent *intent) MUST_USE;
+int journal_commit(struct journal *journal, const char *txn) MUST_USE;
+
+/*
+ * (any thread) The removal has ended; `receipt` (may be NULL) gets its number and is kept until it
+ * is confirmed.
+ */
+int journal_end(struct journal *journal, const char *txn, struct receipt *receipt) MUST_USE;
+
+/* Removals that were under way when the journal was opened. Borrowed until journal_close. */
+const struct intent *journal_intents(const struct journal *journal, size_t *count);
+
+/* Receipts to be confirmed, oldest first, at most `max` into `out`. Returns how many. */
+size_t journal_receipts(struct journal *journal, struct receipt *out, size_t max);
+void journal_confirmed(struct journal *journal, int64_t up_to);
+
+#endif

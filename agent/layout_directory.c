@@ -1,0 +1,483 @@
+/*
+ * Layout "directory": each folder directly in the root, or each match of a glob such as "*" or
+ * "*" "/" "*", is one model. A removal moves it to <root>/.larder-trash-<txn>/model.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "agent/busy.h"
+#include "agent/layout.h"
+#include "agent/root.h"
+#include "agent/tree.h"
+#include "common/clock.h"
+#include "common/digest.h"
+#include "common/xmem.h"
+
+#define LEASES_MAX	4096
+#define TRASH_NAME_SIZE 64
+#define MOVED_NAME	"model"
+
+struct dir_model {
+	char *path;
+	struct tree *tree;
+	struct model_report report; /* as it was when it could be read last; name NULL: never */
+	bool seen;
+	UT_hash_handle hh;
+};
+
+struct dir_state {
+	struct root *root;
+	struct dir_model *models;
+	bool complete;
+};
+
+/* ---- scanning ---- */
+
+static void name_model(char *buf, const char *root, const char *path)
+{
+	char hex[41];
+
+	if (model_name_build(buf, "dir", root, path, "-") == 0)
+		return;
+	digest_hex40(hex, path, strlen(path));
+	if (model_name_build_digest(buf, "dir", root, hex, "-") != 0)
+		abort(); /* every part of it is valid */
+}
+
+static void judge(const struct root *root, const struct tree_sum *sum, struct model_report *report)
+{
+	report->status = MODEL_ERROR;
+	if (sum->partial_active || clock_wall_ms() - sum->changed_ms < root->config.settle_ms) {
+		report->status = MODEL_DOWNLOADING;
+		snprintf(report->why, sizeof(report->why), "%s",
+			 sum->partial_active ? "a download is under way" : "changed a moment ago");
+	} else if (sum->odd != NULL) {
+		snprintf(report->why, sizeof(report->why), "%s", sum->odd);
+	} else if (sum->partial[0] != '\0') {
+		snprintf(report->why, sizeof(report->why), "incomplete: %.60s was given up",
+			 sum->partial);
+	} else if (sum->files == 0) {
+		snprintf(report->why, sizeof(report->why), "it has no files");
+	} else {
+		report->status = MODEL_DOWNLOADED;
+	}
+}
+
+static void fill_report(const struct root *root, const struct dir_model *model,
+			const struct tree_sum *sum, struct model_report *report)
+{
+	char name[MODEL_NAME_SIZE];
+
+	memset(report, 0, sizeof(*report));
+	name_model(name, root->config.name, model->path);
+	report->name = xstrdup(name);
+	report->locator = xstrdup(model->path);
+	report->files = sum->files;
+	report->logical_bytes = sum->logical_bytes;
+	report->exclusive_bytes = sum->exclusive_bytes;
+	report->generation = sum->generation;
+	report->used_wall_ms = sum->used_ms;
+	report->modified_wall_ms = sum->modified_ms;
+	judge(root, sum, report);
+}
+
+static void free_report(struct model_report *report)
+{
+	free(report->name);
+	free(report->locator);
+	memset(report, 0, sizeof(*report));
+}
+
+static void unreadable(struct dir_state *state, struct dir_model *model, int error)
+{
+	struct model_report *report = &model->report;
+
+	/* Part of it cannot be read: it is there, and nothing about it is certain. */
+	if (report->name == NULL) {
+		struct tree_sum nothing = {.generation = 1};
+
+		fill_report(state->root, model, &nothing, report);
+	}
+	report->status = MODEL_ERROR;
+	snprintf(report->why, sizeof(report->why), "unreadable: %s", strerror(error));
+}
+
+static void scan_model(struct dir_state *state, const char *path)
+{
+	struct dir_model *model;
+	struct tree_sum sum;
+
+	HASH_FIND_STR(state->models, path, model);
+	if (model == NULL) {
+		model = xcalloc(1, sizeof(*model));
+		model->path = xstrdup(path);
+		model->tree = tree_new();
+		HASH_ADD_KEYPTR(hh, state->models, model->path, strlen(model->path), model);
+	}
+	model->seen = true;
+	if (tree_read(model->tree, state->root, path, &sum) != 0) {
+		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+			model->seen = false;
+		else
+			unreadable(state, model, errno);
+		return;
+	}
+	free_report(&model->report);
+	fill_report(state->root, model, &sum, &model->report);
+}
+
+struct match {
+	struct dir_state *state;
+	int fd;
+	char path[4096];  /* of the folder that is listed; "" or ends with '/' */
+	const char *glob; /* what its entries must match */
+};
+
+static int match_entry(const char *name, void *arg)
+{
+	struct match *match = arg;
+	const char *slash = strchr(match->glob, '/');
+	struct match below = {.state = match->state};
+	char pattern[256];
+	struct disk_stat st;
+
+	snprintf(pattern, sizeof(pattern), "%.*s",
+		 (int)(slash != NULL ? (size_t)(slash - match->glob) : strlen(match->glob)),
+		 match->glob);
+	if (strncmp(name, LARDER_TRASH, strlen(".larder-")) == 0 ||
+	    fnmatch(pattern, name, FNM_PERIOD) != 0)
+		return 0;
+	if (disk_stat(match->fd, name, &st) != 0 || st.type != DISK_DIRECTORY)
+		return 0;
+	if ((size_t)snprintf(below.path, sizeof(below.path), "%s%s", match->path, name) >=
+	    sizeof(below.path) - 1)
+		return 0;
+	if (slash == NULL) {
+		scan_model(match->state, below.path);
+		return 0;
+	}
+	strcat(below.path, "/"); /* NOLINT: room for it was checked above */
+	below.glob = slash + 1;
+	below.fd = disk_open_dir(match->fd, name);
+	if (below.fd < 0) {
+		match->state->complete = match->state->complete && errno == ENOENT;
+		return 0;
+	}
+	if (disk_list(below.fd, match_entry, &below) != 0)
+		match->state->complete = false;
+	close(below.fd);
+	return 0;
+}
+
+static void forget(struct dir_state *state, struct dir_model *model)
+{
+	HASH_DEL(state->models, model);
+	tree_free(model->tree);
+	free_report(&model->report);
+	free(model->path);
+	free(model);
+}
+
+static int dir_scan(void *arg, struct scan_report *out, struct err *err)
+{
+	struct dir_state *state = arg;
+	struct match *match = xcalloc(1, sizeof(*match));
+	struct dir_model *model, *next;
+	int rc;
+
+	state->complete = true;
+	for (model = state->models; model != NULL; model = model->hh.next)
+		model->seen = false;
+	match->state = state;
+	match->fd = state->root->fd;
+	match->glob = state->root->config.glob != NULL ? state->root->config.glob : "*";
+	rc = disk_list(match->fd, match_entry, match);
+	free(match);
+	if (rc != 0)
+		return err_set(err, "cannot read %s: %s", state->root->config.path,
+			       strerror(errno));
+	HASH_ITER (hh, state->models, model, next) {
+		struct model_report *report;
+
+		if (!model->seen) {
+			forget(state, model);
+			continue;
+		}
+		report = scan_report_add(out);
+		*report = model->report;
+		report->name = xstrdup(report->name);
+		report->locator = xstrdup(report->locator);
+	}
+	out->complete = state->complete;
+	return 0;
+}
+
+static void dir_doubt(void *arg, const char *locator)
+{
+	struct dir_state *state = arg;
+	struct dir_model *model;
+
+	HASH_FIND_STR(state->models, locator, model);
+	if (model != NULL)
+		tree_forget(model->tree);
+}
+
+static void *dir_open(struct root *root)
+{
+	struct dir_state *state = xcalloc(1, sizeof(*state));
+
+	state->root = root;
+	return state;
+}
+
+static void dir_close(void *arg)
+{
+	struct dir_state *state = arg;
+	struct dir_model *model, *next;
+
+	HASH_ITER (hh, state->models, model, next)
+		forget(state, model);
+	free(state);
+}
+
+/* ---- removing ---- */
+
+struct dir_removal {
+	char trash[TRASH_NAME_SIZE];
+	char parent[4096]; /* of the model, "." for the root */
+	const char *leaf;
+};
+
+static struct dir_removal *begin(struct removal_task *task)
+{
+	struct dir_removal *dr = xcalloc(1, sizeof(*dr));
+	const char *slash = strrchr(task->locator, '/');
+
+	snprintf(dr->trash, sizeof(dr->trash), LARDER_TRASH "%s", task->txn);
+	snprintf(dr->parent, sizeof(dr->parent), "%.*s",
+		 slash != NULL ? (int)(slash - task->locator) : 1,
+		 slash != NULL ? task->locator : ".");
+	dr->leaf = slash != NULL ? slash + 1 : task->locator;
+	task->layout_data = dr;
+	return dr;
+}
+
+static enum removal_outcome dir_check(struct removal_task *task)
+{
+	struct tree *tree = tree_new();
+	struct model_report report = {0};
+	struct tree_sum sum;
+	int rc, error;
+
+	begin(task);
+	rc = tree_read(tree, task->root, task->locator, &sum);
+	error = errno;
+	tree_free(tree);
+	if (rc != 0 && (error == ENOENT || error == ENOTDIR || error == ELOOP))
+		return removal_end(task, REMOVAL_GONE, "it is not there any more");
+	if (rc != 0)
+		return removal_end(task, REMOVAL_FAILED, "unreadable: %s", strerror(error));
+	if (task->generation != 0 && sum.generation != task->generation)
+		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
+	judge(task->root, &sum, &report);
+	if (sum.odd != NULL || report.status == MODEL_DOWNLOADING ||
+	    (report.status == MODEL_ERROR && task->generation != 0))
+		return removal_end(task, REMOVAL_REFUSED, "%s", report.why);
+	task->seen_used_wall_ms = sum.used_ms;
+	if (task->generation != 0 && sum.used_ms > task->used_wall_ms)
+		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
+	if (sum.frozen)
+		return removal_end(task, REMOVAL_REFUSED, "immutable files");
+	return REMOVAL_GOES_ON;
+}
+
+struct leasing {
+	struct removal_task *task;
+	bool hold;
+	enum removal_outcome outcome;
+};
+
+static int lease_file(int fd, const char *name, void *arg)
+{
+	struct leasing *leasing = arg;
+	struct removal_task *task = leasing->task;
+	enum busy_answer answer;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
+	else
+		answer = leasing->hold ? busy_take(task->busy, fd) : busy_test(fd);
+	if (answer == BUSY_IN_USE)
+		leasing->outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open", name);
+	else if (answer == BUSY_UNKNOWN && !task->root->config.delete_without_leases)
+		leasing->outcome = removal_end(task, REMOVAL_REFUSED,
+					       "unknown: cannot tell whether %.40s is open", name);
+	return leasing->outcome == REMOVAL_GOES_ON ? 0 : 1;
+}
+
+static enum removal_outcome lease_tree(struct removal_task *task, const char *path, bool hold)
+{
+	struct leasing leasing = {task, hold, REMOVAL_GOES_ON};
+	int fd = disk_open_dir(task->root->fd, path);
+	int rc;
+
+	if (fd < 0)
+		return removal_end(task, errno == ENOENT ? REMOVAL_GONE : REMOVAL_FAILED,
+				   "cannot be opened: %s", strerror(errno));
+	rc = tree_each_file(fd, lease_file, &leasing);
+	close(fd);
+	if (rc < 0)
+		return removal_end(task, REMOVAL_REFUSED, "unknown: a folder cannot be read: %s",
+				   strerror(errno));
+	return leasing.outcome;
+}
+
+static enum removal_outcome dir_take(struct removal_task *task)
+{
+	task->busy = busy_new(LEASES_MAX);
+	return lease_tree(task, task->locator, true);
+}
+
+static cJSON *dir_intent(struct removal_task *task)
+{
+	(void)task;
+	return cJSON_CreateObject();
+}
+
+static int move_model(struct removal_task *task, bool into_trash)
+{
+	struct dir_removal *dr = task->layout_data;
+	int trash = disk_open_dir(task->root->fd, dr->trash);
+	int parent = disk_open_dir(task->root->fd, dr->parent);
+	int rc = -1, saved;
+
+	if (trash >= 0 && parent >= 0 && into_trash)
+		rc = disk_move(parent, dr->leaf, trash, MOVED_NAME);
+	else if (trash >= 0 && parent >= 0)
+		rc = disk_move(trash, MOVED_NAME, parent, dr->leaf);
+	saved = errno;
+	if (trash >= 0)
+		close(trash);
+	if (parent >= 0)
+		close(parent);
+	errno = saved;
+	return rc;
+}
+
+static void drop_trash(struct removal_task *task)
+{
+	struct dir_removal *dr = task->layout_data;
+
+	if (disk_rmdir(task->root->fd, dr->trash) != 0)
+		errno = 0; /* not empty: it is emptied later */
+}
+
+static enum removal_outcome dir_move(struct removal_task *task)
+{
+	struct dir_removal *dr = task->layout_data;
+	int error;
+
+	if (disk_mkdir(task->root->fd, dr->trash) != 0)
+		return removal_end(task, REMOVAL_FAILED, "cannot make a folder: %s",
+				   strerror(errno));
+	if (move_model(task, true) == 0)
+		return REMOVAL_GOES_ON;
+	error = errno;
+	drop_trash(task);
+	if (error == ENOENT)
+		return removal_end(task, REMOVAL_GONE, "it is not there any more");
+	return removal_end(task, REMOVAL_FAILED, "cannot be moved: %s", strerror(error));
+}
+
+static enum removal_outcome dir_look_again(struct removal_task *task)
+{
+	struct dir_removal *dr = task->layout_data;
+	char moved[TRASH_NAME_SIZE + 16];
+
+	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
+		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
+	if (!busy_partial(task->busy))
+		return REMOVAL_GOES_ON;
+	snprintf(moved, sizeof(moved), "%s/" MOVED_NAME, dr->trash);
+	return lease_tree(task, moved, false);
+}
+
+static enum undo_answer dir_undo(struct removal_task *task)
+{
+	struct dir_removal *dr = task->layout_data;
+	struct disk_stat st;
+
+	if (disk_stat(task->root->fd, dr->trash, &st) != 0)
+		return errno == ENOENT ? UNDO_DONE : UNDO_FAILED;
+	if (move_model(task, false) != 0) {
+		if (errno == EEXIST || errno == ENOTEMPTY)
+			return UNDO_REPLACED;
+		if (errno != ENOENT)
+			return UNDO_FAILED;
+	}
+	drop_trash(task);
+	return UNDO_DONE;
+}
+
+static void dir_clean(struct removal_task *task, char *trash, size_t size)
+{
+	struct dir_removal *dr = task->layout_data;
+
+	busy_free(task->busy);
+	task->busy = NULL;
+	snprintf(trash, size, "%s", dr->trash);
+}
+
+static enum removal_outcome dir_recover(struct removal_task *task, const cJSON *intent,
+					bool committed, char *trash, size_t size)
+{
+	struct dir_removal *dr = begin(task);
+
+	(void)intent;
+	trash[0] = '\0';
+	switch (committed ? UNDO_REPLACED : dir_undo(task)) {
+	case UNDO_DONE: return REMOVAL_REFUSED;
+	case UNDO_FAILED: return REMOVAL_FAILED;
+	case UNDO_REPLACED: break;
+	}
+	snprintf(trash, size, "%s", dr->trash);
+	return REMOVAL_DELETED;
+}
+
+static void dir_finish(struct removal_task *task)
+{
+	(void)task;
+}
+
+static void dir_end(struct removal_task *task)
+{
+	busy_free(task->busy);
+	task->busy = NULL;
+	free(task->layout_data);
+	task->layout_data = NULL;
+}
+
+const struct layout layout_directory = {
+	.name = "directory",
+	.open = dir_open,
+	.close = dir_close,
+	.scan = dir_scan,
+	.doubt = dir_doubt,
+	.check = dir_check,
+	.take = dir_take,
+	.intent = dir_intent,
+	.move = dir_move,
+	.look_again = dir_look_again,
+	.undo = dir_undo,
+	.clean = dir_clean,
+	.recover = dir_recover,
+	.finish = dir_finish,
+	.end = dir_end,
+};

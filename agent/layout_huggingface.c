@@ -1,0 +1,640 @@
+/*
+ * Finds the models in a Hugging Face hub cache: one per revision that has a snapshot. A repository
+ * is read whole when one of its directories has changed, and otherwise only looked at for uses.
+ * How one is removed is in hf_remove.c.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "agent/hf_judge.h"
+#include "agent/hf_lock.h"
+#include "agent/hf_name.h"
+#include "agent/hf_remove.h"
+#include "agent/hf_repo.h"
+#include "agent/hf_store.h"
+#include "agent/layout.h"
+#include "agent/root.h"
+#include "common/clock.h"
+#include "common/file_io.h"
+#include "common/xmem.h"
+
+#define SAMPLES	  8
+#define INDEX_MAX (32 << 20)
+/* A directory that changed this shortly before it was read may change again unseen. */
+#define RACY_NS INT64_C(2000000000)
+
+/* A revision as it was read last. */
+struct known_revision {
+	struct model_report report; /* name and locator are made when the repository is read */
+	char *samples[SAMPLES];	    /* links whose access times are looked at, below the repo */
+	int64_t changed_ms;
+};
+
+/* A blob of the repository that is a link into the shared store. */
+struct known_shared {
+	char payload[HF_PAYLOAD_LEN + 1];
+	int sole_revision; /* index of the only revision that has it, or -1 */
+	int64_t used_bytes;
+};
+
+struct known_repo {
+	char *folder;
+	struct hf_dir *dirs;
+	size_t dir_count;
+	struct known_revision *revisions;
+	size_t revision_count;
+	struct known_shared *shared;
+	size_t shared_count;
+	int64_t leftover_bytes;
+	bool hot; /* must be read again although no directory has changed */
+	bool seen;
+	UT_hash_handle hh;
+};
+
+struct payload_count {
+	char payload[HF_PAYLOAD_LEN + 1];
+	unsigned links;
+	UT_hash_handle hh;
+};
+
+struct hf_state {
+	struct root *root;
+	struct known_repo *repos;
+	int store_fd;
+	bool complete;
+};
+
+/* ---- what is remembered ---- */
+
+static void free_content(struct known_repo *known)
+{
+	for (size_t i = 0; i < known->dir_count; i++)
+		free(known->dirs[i].path);
+	for (size_t i = 0; i < known->revision_count; i++) {
+		struct known_revision *rev = &known->revisions[i];
+
+		free(rev->report.name);
+		free(rev->report.locator);
+		for (int j = 0; j < SAMPLES; j++)
+			free(rev->samples[j]);
+	}
+	free(known->dirs);
+	free(known->revisions);
+	free(known->shared);
+	known->dirs = NULL;
+	known->revisions = NULL;
+	known->shared = NULL;
+	known->dir_count = known->revision_count = known->shared_count = 0;
+}
+
+static void forget(struct hf_state *state, struct known_repo *known)
+{
+	HASH_DEL(state->repos, known);
+	free_content(known);
+	free(known->folder);
+	free(known);
+}
+
+/* ---- judging a revision ---- */
+
+struct index_check {
+	struct hf_revision *rev;
+	size_t folder_len; /* of the index, in its path */
+	const char *index_path;
+	char missing[256];
+};
+
+static bool has_file(const struct hf_revision *rev, const char *path)
+{
+	for (size_t i = 0; i < rev->file_count; i++) {
+		if (strcmp(rev->files[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool check_index_entry(const char *name, void *arg)
+{
+	struct index_check *check = arg;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%.*s%s", (int)check->folder_len, check->index_path, name);
+	if (has_file(check->rev, path))
+		return true;
+	snprintf(check->missing, sizeof(check->missing), "%s", name);
+	return false;
+}
+
+/* Opens the bytes behind a file of a revision. */
+static int open_content(struct hf_repo *repo, const struct hf_revision *rev,
+			const struct hf_file *file)
+{
+	char path[5000];
+	int dir, fd;
+
+	if (file->blob == NULL) {
+		snprintf(path, sizeof(path), "snapshots/%s/%s", rev->commit, file->path);
+		return disk_open_file(repo->fd, path, false);
+	}
+	if (file->blob->kind == HF_BLOB_SHARED)
+		return hf_store_open_payload(repo->store_fd, file->blob->payload);
+	dir = disk_open_dir(repo->fd, "blobs");
+	if (dir < 0)
+		return -1;
+	fd = disk_open_file(dir, file->blob->name, false);
+	close(dir);
+	return fd;
+}
+
+/* Looks for a file that an index of weights asks for and the snapshot has not. */
+static void check_index(struct hf_repo *repo, struct hf_revision *rev, const struct hf_file *file,
+			char *missing, size_t size)
+{
+	const char *slash = strrchr(file->path, '/');
+	struct index_check check = {
+		.rev = rev,
+		.index_path = file->path,
+		.folder_len = slash != NULL ? (size_t)(slash - file->path + 1) : 0,
+	};
+	int fd = open_content(repo, rev, file);
+	char *text;
+	size_t len;
+
+	if (fd < 0)
+		return;
+	text = file_read_fd(fd, INDEX_MAX, &len);
+	close(fd);
+	if (text == NULL)
+		return;
+	hf_judge_index(text, len, check_index_entry, &check);
+	free(text);
+	snprintf(missing, size, "%s", check.missing);
+}
+
+static void check_gguf(const struct hf_revision *rev, const struct hf_file *file, char *missing,
+		       size_t size)
+{
+	char part[512];
+	unsigned parts = hf_judge_gguf_part(file->path, 1, part, sizeof(part));
+
+	for (unsigned i = 1; i <= parts; i++) {
+		hf_judge_gguf_part(file->path, i, part, sizeof(part));
+		if (!has_file(rev, part)) {
+			snprintf(missing, size, "%s", part);
+			return;
+		}
+	}
+}
+
+static int64_t file_size(const struct hf_file *file)
+{
+	return file->blob != NULL ? file->blob->stat.size_bytes : file->stat.size_bytes;
+}
+
+/* Gathers what speaks against a revision. `missing` must outlive the evidence. */
+static void gather(struct hf_repo *repo, struct hf_revision *rev, struct hf_evidence *ev,
+		   char *missing, size_t size)
+{
+	missing[0] = '\0';
+	ev->odd = rev->odd;
+	ev->files = rev->file_count;
+	for (size_t i = 0; i < rev->file_count; i++) {
+		const struct hf_file *file = &rev->files[i];
+
+		if (file->blob != NULL && file->blob->kind == HF_BLOB_MISSING)
+			snprintf(missing, size, "%s", file->path);
+		else if (file->blob != NULL && file->blob->kind == HF_BLOB_ODD)
+			ev->odd = "a blob is neither a file nor a link into the shared store";
+		else if (hf_judge_is_weight(file->path) && file_size(file) == 0)
+			ev->empty = file->path;
+		else if (missing[0] == '\0' && hf_judge_is_index(file->path))
+			check_index(repo, rev, file, missing, size);
+		else if (missing[0] == '\0' && strstr(file->path, "-00001-of-") != NULL)
+			check_gguf(rev, file, missing, size);
+	}
+	ev->missing = missing[0] != '\0' ? missing : NULL;
+}
+
+enum hf_verdict hf_verdict_of(const struct root *root, struct hf_repo *repo,
+			      struct hf_revision *rev, bool downloading, char *why, size_t size)
+{
+	struct hf_evidence ev = {
+		.downloading = downloading,
+		.quiet_ms = clock_wall_ms() - rev->changed_ms,
+		.settle_ms = root->config.settle_ms,
+	};
+	char missing[256];
+
+	gather(repo, rev, &ev, missing, sizeof(missing));
+	return hf_judge(&ev, why, size);
+}
+
+/* ---- reading a repository ---- */
+
+/* What a revision holds on the disk, for itself and together with others. */
+static void measure(const struct hf_repo *repo, struct hf_revision *rev,
+		    struct model_report *report)
+{
+	int index = (int)(rev - repo->revisions);
+
+	for (size_t i = 0; i < rev->file_count; i++) {
+		struct hf_file *file = &rev->files[i];
+		const struct disk_stat *st = file->blob != NULL ? &file->blob->stat : &file->stat;
+		bool own = file->blob == NULL ||
+			   (file->blob->kind == HF_BLOB_FILE && file->blob->revisions == 1);
+
+		if (file->stat.mtime_ms > report->modified_wall_ms)
+			report->modified_wall_ms = file->stat.mtime_ms;
+		if (st->mtime_ms > report->modified_wall_ms)
+			report->modified_wall_ms = st->mtime_ms;
+		/* A second link of the same revision to the same blob adds nothing. */
+		if (file->blob != NULL) {
+			if (file->blob->measured_for == index)
+				continue;
+			file->blob->measured_for = index;
+		}
+		report->logical_bytes += st->size_bytes;
+		if (own && st->type == DISK_FILE && st->links == 1)
+			report->exclusive_bytes += st->used_bytes;
+	}
+	report->files = (int64_t)rev->file_count;
+}
+
+/* The access times that tell of a use of this revision alone. */
+static int64_t newest_use(const struct hf_revision *rev)
+{
+	int64_t newest = 0;
+
+	for (size_t i = 0; i < rev->file_count; i++) {
+		const struct hf_file *file = &rev->files[i];
+
+		if (file->stat.atime_ms > newest)
+			newest = file->stat.atime_ms;
+		if (file->blob != NULL && file->blob->kind == HF_BLOB_FILE &&
+		    file->blob->revisions == 1 && file->blob->stat.atime_ms > newest)
+			newest = file->blob->stat.atime_ms;
+	}
+	return newest;
+}
+
+int64_t hf_newest_use(const struct root *root, const struct hf_revision *rev)
+{
+	return root->atimes ? newest_use(rev) : 0;
+}
+
+/* The largest files, which whoever loads the model reads, and its configuration. */
+static void choose_samples(const struct hf_revision *rev, struct known_revision *known)
+{
+	const struct hf_file *best[SAMPLES] = {NULL};
+
+	for (size_t i = 0; i < rev->file_count; i++) {
+		const struct hf_file *file = &rev->files[i];
+		int place = strcmp(file->path, "config.json") == 0 ? 0 : 1;
+
+		if (place == 0) {
+			best[0] = file;
+			continue;
+		}
+		while (place < SAMPLES && best[place] != NULL &&
+		       file_size(best[place]) >= file_size(file))
+			place++;
+		if (place == SAMPLES)
+			continue;
+		memmove(&best[place + 1], &best[place],
+			(size_t)(SAMPLES - 1 - place) * sizeof(best[0]));
+		best[place] = file;
+	}
+	for (int i = 0; i < SAMPLES; i++) {
+		if (best[i] != NULL)
+			known->samples[i] =
+				xasprintf("snapshots/%s/%s", rev->commit, best[i]->path);
+	}
+}
+
+static void keep_revision(struct hf_state *state, struct known_repo *known, struct hf_repo *repo,
+			  struct hf_revision *rev, bool downloading)
+{
+	struct known_revision *kept = &known->revisions[rev - repo->revisions];
+	struct model_report *report = &kept->report;
+	enum hf_verdict verdict = hf_verdict_of(state->root, repo, rev, downloading, report->why,
+						sizeof(report->why));
+
+	report->status = verdict == HF_COMPLETE	     ? MODEL_DOWNLOADED
+			 : verdict == HF_DOWNLOADING ? MODEL_DOWNLOADING
+						     : MODEL_ERROR;
+	report->generation = hf_repo_generation(repo, rev);
+	report->locator = xasprintf("%s/%s", repo->folder, rev->commit);
+	kept->changed_ms = rev->changed_ms;
+	measure(repo, rev, report);
+	report->used_wall_ms = hf_newest_use(state->root, rev);
+	choose_samples(rev, kept);
+	if (verdict == HF_DOWNLOADING)
+		known->hot = true;
+}
+
+static void keep_shared(struct known_repo *known, struct hf_repo *repo)
+{
+	struct hf_blob *blob, *next;
+	size_t capacity = 0;
+
+	HASH_ITER (hh, repo->blobs, blob, next) {
+		struct known_shared *shared;
+
+		if (blob->kind == HF_BLOB_FILE && blob->revisions == 0)
+			known->leftover_bytes += blob->stat.used_bytes;
+		if (blob->kind != HF_BLOB_SHARED)
+			continue;
+		known->shared = xgrow(known->shared, known->shared_count, &capacity,
+				      sizeof(*known->shared));
+		shared = &known->shared[known->shared_count++];
+		memcpy(shared->payload, blob->payload, sizeof(shared->payload));
+		shared->used_bytes = blob->stat.links == 1 ? blob->stat.used_bytes : 0;
+		shared->sole_revision = blob->revisions == 1 ? blob->last_revision : -1;
+	}
+}
+
+/* A repository of which nothing but a download exists so far. */
+static void keep_bare_download(struct known_repo *known, const struct hf_repo *repo,
+			       bool downloading)
+{
+	struct model_report *report;
+
+	known->revisions = xcalloc(1, sizeof(*known->revisions));
+	known->revision_count = 1;
+	report = &known->revisions[0].report;
+	report->status = downloading ? MODEL_DOWNLOADING : MODEL_ERROR;
+	report->locator = xasprintf("%s/", repo->folder);
+	report->generation = 1;
+	snprintf(report->why, sizeof(report->why), "%s",
+		 downloading ? "a download is under way" : "incomplete: a download was given up");
+}
+
+static void name_revisions(const struct root *root, struct known_repo *known,
+			   const struct hf_repo *repo)
+{
+	const char **commits = xcalloc(repo->revision_count + 1, sizeof(*commits));
+	char name[MODEL_NAME_SIZE];
+	unsigned len;
+
+	for (size_t i = 0; i < repo->revision_count; i++)
+		commits[i] = repo->revisions[i].commit;
+	len = hf_name_revision_len(commits, repo->revision_count);
+	for (size_t i = 0; i < known->revision_count; i++) {
+		hf_name_build(name, root->config.name, repo->folder,
+			      commits[i] != NULL ? commits[i] : "-", len);
+		known->revisions[i].report.name = xstrdup(name);
+	}
+	free(commits);
+}
+
+static void keep_repo(struct hf_state *state, struct known_repo *known, struct hf_repo *repo)
+{
+	int64_t now_ns = clock_wall_ms() * 1000000;
+	int64_t partial_bytes = 0;
+	bool downloading = hf_downloading(state->root, repo, &partial_bytes);
+
+	free_content(known);
+	known->leftover_bytes = downloading ? 0 : partial_bytes;
+	known->hot = downloading;
+	known->revisions = xcalloc(repo->revision_count, sizeof(*known->revisions));
+	known->revision_count = repo->revision_count;
+	for (size_t i = 0; i < repo->revision_count; i++)
+		keep_revision(state, known, repo, &repo->revisions[i], downloading);
+	keep_shared(known, repo);
+	if (repo->revision_count == 0 && repo->partial_count > 0) {
+		free(known->revisions);
+		keep_bare_download(known, repo, downloading);
+	}
+	name_revisions(state->root, known, repo);
+	known->dirs = repo->dirs;
+	known->dir_count = repo->dir_count;
+	repo->dirs = NULL;
+	repo->dir_count = 0;
+	for (size_t i = 0; i < known->dir_count; i++) {
+		if (known->dirs[i].ctime_ns > now_ns - RACY_NS)
+			known->hot = true;
+	}
+}
+
+/* ---- scanning ---- */
+
+static bool unchanged(const struct known_repo *known, int repo_fd)
+{
+	if (known->hot || known->dir_count == 0)
+		return false;
+	for (size_t i = 0; i < known->dir_count; i++) {
+		struct disk_stat st;
+
+		if (disk_stat(repo_fd, known->dirs[i].path, &st) != 0 ||
+		    st.type != DISK_DIRECTORY || st.inode != known->dirs[i].inode ||
+		    st.mtime_ns != known->dirs[i].mtime_ns ||
+		    st.ctime_ns != known->dirs[i].ctime_ns)
+			return false;
+	}
+	return true;
+}
+
+static void look_at_samples(const struct root *root, struct known_repo *known, int repo_fd)
+{
+	if (!root->atimes)
+		return;
+	for (size_t i = 0; i < known->revision_count; i++) {
+		struct known_revision *rev = &known->revisions[i];
+
+		for (int j = 0; j < SAMPLES; j++) {
+			struct disk_stat st;
+
+			if (rev->samples[j] == NULL ||
+			    disk_stat(repo_fd, rev->samples[j], &st) != 0)
+				continue;
+			if (st.atime_ms > rev->report.used_wall_ms)
+				rev->report.used_wall_ms = st.atime_ms;
+			if (!root->mount.read_only)
+				disk_rearm_atime(repo_fd, rev->samples[j], &st);
+		}
+	}
+}
+
+static void scan_repo(struct hf_state *state, const char *folder)
+{
+	struct known_repo *known;
+	struct hf_repo repo;
+	int error, fd;
+
+	HASH_FIND_STR(state->repos, folder, known);
+	fd = disk_open_dir(state->root->fd, folder);
+	if (fd >= 0 && known != NULL && unchanged(known, fd)) {
+		known->seen = true;
+		look_at_samples(state->root, known, fd);
+		close(fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (hf_repo_read(state->root->fd, state->store_fd, folder, &repo, &error, NULL) != 0) {
+		/* Not readable is not gone: what was known of it stays, and is not complete. */
+		if (error != ENOENT && error != ENOTDIR && error != ELOOP) {
+			state->complete = false;
+			if (known != NULL)
+				known->seen = true;
+		}
+		return;
+	}
+	if (known == NULL) {
+		known = xcalloc(1, sizeof(*known));
+		known->folder = xstrdup(folder);
+		HASH_ADD_KEYPTR(hh, state->repos, known->folder, strlen(known->folder), known);
+	}
+	known->seen = true;
+	keep_repo(state, known, &repo);
+	fd = repo.fd;
+	look_at_samples(state->root, known, fd);
+	hf_repo_free(&repo);
+}
+
+static int scan_entry(const char *name, void *arg)
+{
+	struct hf_state *state = arg;
+
+	if (hf_name_layout(name) != NULL)
+		scan_repo(state, name);
+	if (state->root->breathe != NULL)
+		state->root->breathe(state->root);
+	return 0;
+}
+
+static struct payload_count *count_payloads(const struct hf_state *state)
+{
+	struct payload_count *counts = NULL, *count;
+
+	for (const struct known_repo *known = state->repos; known != NULL; known = known->hh.next) {
+		for (size_t i = 0; i < known->shared_count; i++) {
+			HASH_FIND_STR(counts, known->shared[i].payload, count);
+			if (count == NULL) {
+				count = xcalloc(1, sizeof(*count));
+				memcpy(count->payload, known->shared[i].payload,
+				       sizeof(count->payload));
+				HASH_ADD_STR(counts, payload, count);
+			}
+			count->links++;
+		}
+	}
+	return counts;
+}
+
+/* What a payload adds to the one revision that alone holds it in the whole cache. */
+static int64_t shared_bytes(const struct hf_state *state, const struct known_repo *known,
+			    int revision, struct payload_count *counts)
+{
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < known->shared_count; i++) {
+		const struct known_shared *shared = &known->shared[i];
+		struct payload_count *count;
+
+		if (shared->sole_revision != revision)
+			continue;
+		HASH_FIND_STR(counts, shared->payload, count);
+		if (count != NULL && count->links == 1 &&
+		    hf_store_has_manifest(state->store_fd, shared->payload))
+			bytes += shared->used_bytes;
+	}
+	return bytes;
+}
+
+static void report_all(struct hf_state *state, struct scan_report *out)
+{
+	struct payload_count *counts = count_payloads(state), *count, *next;
+
+	for (struct known_repo *known = state->repos; known != NULL; known = known->hh.next) {
+		out->leftover_bytes += known->leftover_bytes;
+		for (size_t i = 0; i < known->revision_count; i++) {
+			struct model_report *report = scan_report_add(out);
+
+			*report = known->revisions[i].report;
+			report->name = xstrdup(report->name);
+			report->locator = xstrdup(report->locator);
+			report->exclusive_bytes += shared_bytes(state, known, (int)i, counts);
+		}
+	}
+	HASH_ITER (hh, counts, count, next) {
+		HASH_DEL(counts, count);
+		free(count);
+	}
+}
+
+static int hf_scan(void *arg, struct scan_report *out, struct err *err)
+{
+	struct hf_state *state = arg;
+	struct known_repo *known, *next;
+
+	state->complete = true;
+	state->store_fd = hf_store_open(state->root->fd);
+	for (known = state->repos; known != NULL; known = known->hh.next)
+		known->seen = false;
+	if (disk_list(state->root->fd, scan_entry, state) != 0) {
+		if (state->store_fd >= 0)
+			close(state->store_fd);
+		return err_set(err, "cannot read %s: %s", state->root->config.path,
+			       strerror(errno));
+	}
+	HASH_ITER (hh, state->repos, known, next) {
+		if (!known->seen)
+			forget(state, known);
+	}
+	report_all(state, out);
+	out->complete = state->complete;
+	if (state->store_fd >= 0)
+		close(state->store_fd);
+	return 0;
+}
+
+static void hf_doubt(void *arg, const char *locator)
+{
+	struct hf_state *state = arg;
+	struct known_repo *known;
+
+	HASH_FIND(hh, state->repos, locator, strcspn(locator, "/"), known);
+	if (known != NULL)
+		known->hot = true;
+}
+
+static void *hf_open(struct root *root)
+{
+	struct hf_state *state = xcalloc(1, sizeof(*state));
+
+	state->root = root;
+	return state;
+}
+
+static void hf_close(void *arg)
+{
+	struct hf_state *state = arg;
+	struct known_repo *known, *next;
+
+	HASH_ITER (hh, state->repos, known, next)
+		forget(state, known);
+	free(state);
+}
+
+const struct layout layout_huggingface = {
+	.name = "huggingface",
+	.open = hf_open,
+	.close = hf_close,
+	.scan = hf_scan,
+	.doubt = hf_doubt,
+	.check = hf_remove_check,
+	.take = hf_remove_take,
+	.intent = hf_remove_intent,
+	.move = hf_remove_move,
+	.look_again = hf_remove_look_again,
+	.undo = hf_remove_undo,
+	.clean = hf_remove_clean,
+	.recover = hf_remove_recover,
+	.finish = hf_remove_finish,
+	.end = hf_remove_end,
+};

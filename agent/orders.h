@@ -1,0 +1,36 @@
+/*
+ * What becomes of each command: heard, judged, executed, answered by a receipt. A command that is
+ * heard again changes nothing.
+ */
+#ifndef LARDER_ORDERS_H
+#define LARDER_ORDERS_H
+
+#include "agent/removal.h"
+
+struct agent;
+struct orders;
+
+struct orders *orders_new(struct agent *agent);
+void orders_free(struct orders *orders);
+
+/* A command that stands in Redis for this node. */
+void orders_hear(struct orders *orders, const char *model, const char *text);
+
+/* The pins were read; `asked` is when the reading began. Commands heard before that are judged. */
+void orders_pins_read(struct orders *orders, struct mono asked);
+
+/* True when a command waits for pins that are younger than it. */
+bool orders_want_pins(const struct orders *orders);
+
+/* A removal has ended, or was never begun by a command (recovered, leftovers). */
+void orders_removed(struct orders *orders, struct removal_request *req);
+
+/* Removals that were under way when the agent stopped are brought to their end. */
+void orders_recover(struct orders *orders);
+
+void orders_tick(struct orders *orders);
+
+/* Removals under way. */
+size_t orders_running(const struct orders *orders);
+
+#endif

@@ -1,0 +1,155 @@
+/* Unlinks what is in the trash, politely. */
+#include "agent/reaper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/busy.h"
+#include "agent/root.h"
+#include "common/hook.h"
+
+/* After so much work it rests for as long as that took. */
+#define WORK_NS INT64_C(5000000)
+/* One step of a big file on a mount with discard; freeing a whole one stalls others for 100 ms. */
+#define STEP_BYTES (INT64_C(32) << 20)
+#define DEPTH_MAX  256
+
+struct reaping {
+	const struct root *root;
+	const atomic_bool *stop;
+	struct reaper_result *result;
+	struct timespec began;
+	int fd;
+	unsigned depth;
+};
+
+static int64_t since_ns(const struct timespec *began)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - began->tv_sec) * INT64_C(1000000000) + now.tv_nsec - began->tv_nsec;
+}
+
+static void rest(struct reaping *rp)
+{
+	int64_t worked = since_ns(&rp->began);
+
+	if (worked < WORK_NS)
+		return;
+	nanosleep(&(struct timespec){.tv_sec = worked / 1000000000, .tv_nsec = worked % 1000000000},
+		  NULL);
+	clock_gettime(CLOCK_MONOTONIC, &rp->began);
+}
+
+static void failed(struct reaping *rp)
+{
+	if (rp->result->left++ == 0)
+		rp->result->error = errno;
+}
+
+/* Shortens a file step by step. Only with its lease held: whoever has it mapped would crash. */
+static void shrink(struct reaping *rp, int fd, int64_t size)
+{
+	while (size > STEP_BYTES && disk_lease_holds(fd)) {
+		size -= STEP_BYTES;
+		if (disk_truncate(fd, size) != 0)
+			return;
+		rest(rp);
+	}
+}
+
+static void remove_file(struct reaping *rp, const char *name, const struct disk_stat *st)
+{
+	bool steps = rp->root->mount.discard && rp->root->leases && st->size_bytes > STEP_BYTES;
+	int fd = st->type == DISK_FILE && st->links == 1 ? disk_open_file(rp->fd, name, steps) : -1;
+	bool in_use = false;
+
+	if (fd >= 0 && rp->root->leases) {
+		in_use = disk_lease_take(fd) != 0 && errno == EAGAIN;
+		if (!in_use && steps)
+			shrink(rp, fd, st->size_bytes);
+	}
+	if (disk_unlink(rp->fd, name) != 0) {
+		if (errno != ENOENT)
+			failed(rp);
+	} else if (st->type == DISK_FILE && st->links == 1) {
+		*(in_use ? &rp->result->deferred_bytes : &rp->result->freed_bytes) +=
+			st->used_bytes;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static int reap_entry(const char *name, void *arg);
+
+static void remove_folder(struct reaping *rp, const char *name)
+{
+	struct reaping below = *rp;
+
+	if (++below.depth > DEPTH_MAX) {
+		errno = ELOOP;
+		failed(rp);
+		return;
+	}
+	below.fd = disk_open_dir(rp->fd, name);
+	if (below.fd < 0) {
+		if (errno != ENOENT)
+			failed(rp);
+		return;
+	}
+	if (disk_list(below.fd, reap_entry, &below) < 0)
+		failed(rp);
+	rp->began = below.began;
+	close(below.fd);
+	if (!atomic_load(rp->stop) && disk_rmdir(rp->fd, name) != 0 && errno != ENOENT &&
+	    errno != ENOTEMPTY)
+		failed(rp);
+}
+
+static int reap_entry(const char *name, void *arg)
+{
+	struct reaping *rp = arg;
+	struct disk_stat st;
+
+	if (atomic_load(rp->stop)) {
+		rp->result->left++;
+		return 1;
+	}
+	hook_point("reap");
+	if (disk_stat(rp->fd, name, &st) != 0) {
+		if (errno != ENOENT)
+			failed(rp);
+		return 0;
+	}
+	if (st.type == DISK_DIRECTORY)
+		remove_folder(rp, name);
+	else
+		remove_file(rp, name, &st);
+	rest(rp);
+	return 0;
+}
+
+void reaper_empty(const struct root *root, const char *path, const atomic_bool *stop,
+		  struct reaper_result *result)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[4200];
+	struct reaping rp = {.root = root, .stop = stop, .result = result};
+
+	memset(result, 0, sizeof(*result));
+	snprintf(parent, sizeof(parent), "%.*s", slash != NULL ? (int)(slash - path) : 1,
+		 slash != NULL ? path : ".");
+	rp.fd = disk_open_dir(root->fd, parent);
+	if (rp.fd < 0) {
+		if (errno != ENOENT)
+			failed(&rp);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &rp.began);
+	remove_folder(&rp, slash != NULL ? slash + 1 : path);
+	close(rp.fd);
+}

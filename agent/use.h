@@ -1,0 +1,57 @@
+/*
+ * When was a model used last? Merges what the sources say (pure). The value only grows; of two
+ * sources that say the same time the stronger one is kept. Times are struct mono: milliseconds of
+ * CLOCK_BOOTTIME, below zero for what happened before the machine started.
+ *
+ * Redis keeps the value as a score on its own clock. The agent sends ages, and computes from each
+ * answer which score its age has become: that is what a delete command is compared with.
+ */
+#ifndef LARDER_USE_H
+#define LARDER_USE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+
+/* Strongest last. */
+enum use_source {
+	USE_NONE,
+	USE_DOWNLOAD, /* its newest file */
+	USE_ATIME,    /* access times */
+	USE_JOURNAL,  /* known from before a restart */
+	USE_OPEN,     /* found open or mapped */
+	USE_API,      /* somebody said so */
+};
+
+struct use {
+	struct mono last;
+	enum use_source source;
+	bool known;	  /* `last` holds something */
+	bool dirty;	  /* Redis has not been told, or has not answered yet */
+	struct mono sent; /* what an unanswered beat said; valid while `in_flight` */
+	bool in_flight;
+	int64_t score_ms; /* the least score that Redis has for it; 0: not told yet */
+};
+
+const char *use_source_name(enum use_source source);
+
+/* Takes note of a use at `at`. Returns true when the value grew. */
+bool use_note(struct use *use, struct mono at, enum use_source source);
+
+/* A message with `age_ms` of this use goes out at `now`: returns the age to send. */
+int64_t use_send(struct use *use, struct mono now);
+
+/*
+ * Redis has answered: it computed `redis_now_ms - age_ms`. `slack_ms` is what a registration may
+ * have rounded away (0 for a beat).
+ */
+void use_acknowledged(struct use *use, int64_t redis_now_ms, int64_t age_ms, int64_t slack_ms);
+
+/* The message was lost: it is told again. */
+void use_lost(struct use *use);
+
+/* Was it used after the decision that saw the score `seen_ms`? */
+bool use_since(const struct use *use, int64_t seen_ms);
+
+#endif

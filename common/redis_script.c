@@ -1,0 +1,52 @@
+/* Calls scripts by SHA, and loads them where they are not known. */
+#include "common/redis_script.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/xmem.h"
+
+struct call {
+	struct redis_link *link;
+	const struct redis_script *script;
+	struct redis_args args;
+	redis_link_cb cb;
+	void *arg;
+};
+
+void redis_script_start(struct redis_args *args, const struct redis_script *script, int keys)
+{
+	redis_args_start(args, "EVALSHA");
+	redis_args_add(args, script->sha);
+	redis_args_add_int(args, keys);
+}
+
+static void on_reply(const redisReply *reply, const char *why, void *arg)
+{
+	struct call *call = arg;
+
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+	    strncmp(reply->str, "NOSCRIPT", 8) == 0) {
+		/* The same call with the whole text, which Redis then keeps. */
+		redis_args_set(&call->args, 0, "EVAL");
+		redis_args_set(&call->args, 1, call->script->text);
+		redis_link_command(call->link, &call->args, call->cb, call->arg);
+	} else if (call->cb != NULL) {
+		call->cb(reply, why, call->arg);
+	}
+	redis_args_free(&call->args);
+	free(call);
+}
+
+void redis_script_call(struct redis_link *link, const struct redis_script *script,
+		       const struct redis_args *args, redis_link_cb cb, void *arg)
+{
+	struct call *call = xcalloc(1, sizeof(*call));
+
+	call->link = link;
+	call->script = script;
+	call->cb = cb;
+	call->arg = arg;
+	redis_args_copy(&call->args, args);
+	redis_link_command(link, &call->args, on_reply, call);
+}

@@ -1,0 +1,360 @@
+/* /v1/evictions: the history, and eviction by hand. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/glob.h"
+#include "common/json_doc.h"
+#include "common/log.h"
+#include "common/pins.h"
+#include "common/xmem.h"
+#include "coordinator/api.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/cycles.h"
+#include "coordinator/issue.h"
+#include "coordinator/leader.h"
+#include "coordinator/survey.h"
+
+#define LIST_MAX      100   /* models or nodes in one request */
+#define MATCHES_MAX   10000 /* models that one request may evict */
+#define HISTORY_LIMIT 1000
+#define HISTORY_SCAN  10000 /* the whole trail (LOG_KEPT in follow.c) */
+
+/* ---- history ---- */
+
+struct history {
+	struct http_request *req;
+	int64_t limit;
+	const char *node, *model, *id;
+};
+
+static const char *text_of(const redisReply *fields, const char *name)
+{
+	for (size_t i = 0; i + 1 < fields->elements; i += 2) {
+		if (fields->element[i]->type == REDIS_REPLY_STRING &&
+		    strcmp(fields->element[i]->str, name) == 0 &&
+		    fields->element[i + 1]->type == REDIS_REPLY_STRING)
+			return fields->element[i + 1]->str;
+	}
+	return "";
+}
+
+static bool wanted(const struct history *h, const redisReply *fields)
+{
+	return strcmp(text_of(fields, "event"), "eviction") == 0 &&
+	       (h->node == NULL || glob_match(h->node, text_of(fields, "node"))) &&
+	       (h->model == NULL || glob_match(h->model, text_of(fields, "model"))) &&
+	       (h->id == NULL || strcmp(h->id, text_of(fields, "id")) == 0);
+}
+
+static cJSON *eviction_json(const redisReply *fields)
+{
+	static const char *const texts[] = {"id", "node", "model", "outcome", "why", "reason"};
+	static const char *const numbers[] = {"bytes", "epoch", "took_ms"};
+	cJSON *json = cJSON_CreateObject();
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		cJSON_AddStringToObject(json, texts[i], text_of(fields, texts[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		json_doc_add_int64(json, numbers[i],
+				   strtoll(text_of(fields, numbers[i]), NULL, 10));
+	api_add_time(json, "at", strtoll(text_of(fields, "at_ms"), NULL, 10));
+	api_add_time(json, "last_used", strtoll(text_of(fields, "last_used_ms"), NULL, 10));
+	return json;
+}
+
+static void got_trail(const redisReply *reply, const char *why, void *arg)
+{
+	struct history *h = arg;
+	cJSON *json, *list;
+	int64_t count = 0;
+
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+		http_reply_error(h->req, 503, "%s",
+				 reply == NULL ? why : "the audit trail cannot be read");
+		free(h);
+		return;
+	}
+	json = cJSON_CreateObject();
+	list = cJSON_AddArrayToObject(json, "evictions");
+	for (size_t i = 0; i < reply->elements && count < h->limit; i++) {
+		const redisReply *entry = reply->element[i];
+
+		if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+		    entry->element[1]->type != REDIS_REPLY_ARRAY || !wanted(h, entry->element[1]))
+			continue;
+		cJSON_AddItemToArray(list, eviction_json(entry->element[1]));
+		count++;
+	}
+	http_reply_json(h->req, 200, json);
+	free(h);
+}
+
+void api_get_evictions(struct http_request *req, void *arg)
+{
+	struct coordinator *c = arg;
+	struct history *h = xcalloc(1, sizeof(*h));
+	struct redis_args args = {0};
+	char key[KEY_SIZE];
+
+	h->req = req;
+	h->id = http_request_param(req, "id");
+	if (!api_glob(req, "node", &h->node) || !api_glob(req, "model", &h->model) ||
+	    (h->limit = api_number(req, "limit", 50, HISTORY_LIMIT)) < 0 ||
+	    !api_needs_redis(c, req)) {
+		free(h);
+		return;
+	}
+	redis_args_start(&args, "XREVRANGE");
+	redis_args_add(&args, coordinator_key(c, key, KEY_LOG));
+	redis_args_add(&args, "+");
+	redis_args_add(&args, "-");
+	redis_args_add(&args, "COUNT");
+	redis_args_add_int(&args, HISTORY_SCAN);
+	redis_link_command(c->link, &args, got_trail, h);
+	redis_args_free(&args);
+}
+
+/* ---- by hand ---- */
+
+struct manual {
+	struct http_request *req;
+	struct coordinator *c;
+	cJSON *body;
+	const cJSON *models, *nodes;
+	bool force;
+	struct pins pins;
+	uint64_t cycle;
+	cJSON *commands; /* the answer */
+	size_t matches, batches;
+	bool surveyed;
+	const char *why;
+};
+
+static bool matches_any(const cJSON *globs, const char *text)
+{
+	const cJSON *glob;
+
+	cJSON_ArrayForEach (glob, globs) {
+		if (glob_match(glob->valuestring, text))
+			return true;
+	}
+	return false;
+}
+
+static void add_answer(struct manual *m, const char *node, const char *model, const char *id,
+		       const char *outcome, int64_t bytes)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(json, "node", node);
+	cJSON_AddStringToObject(json, "model", model);
+	if (id != NULL)
+		cJSON_AddStringToObject(json, "id", id);
+	cJSON_AddStringToObject(json, "outcome", outcome);
+	json_doc_add_int64(json, "bytes", bytes);
+	cJSON_AddItemToArray(m->commands, json);
+}
+
+static void finish(struct manual *m)
+{
+	cJSON *json;
+
+	if (!m->surveyed || m->batches > 0)
+		return;
+	if (m->why != NULL) {
+		http_reply_error(m->req, 503, "%s", m->why);
+	} else if (m->matches == 0) {
+		http_reply_error(m->req, 404, "no such model on these nodes");
+	} else {
+		json = cJSON_CreateObject();
+		cJSON_AddItemToObject(json, "commands", m->commands);
+		m->commands = NULL;
+		http_reply_json(m->req, 202, json);
+	}
+	cJSON_Delete(m->commands);
+	cJSON_Delete(m->body);
+	pins_free(&m->pins);
+	free(m);
+}
+
+static void on_batch(struct issue_batch *batch, void *arg)
+{
+	struct manual *m = arg;
+
+	for (size_t i = 0; i < batch->count; i++)
+		add_answer(m, batch->node, batch->items[i].model,
+			   strcmp(batch->items[i].outcome, "issued") == 0 ? batch->items[i].id
+									  : NULL,
+			   batch->items[i].outcome, batch->items[i].bytes);
+	m->batches--;
+	finish(m);
+}
+
+/* What keeps a model from being evicted by hand, or NULL. */
+static const char *obstacle(const struct manual *m, const struct cluster_node *node,
+			    const struct cluster_model *model, const char *name, int64_t now_ms)
+{
+	char root[MODEL_ROOT_MAX + 1];
+
+	if (!node->known || !node->live)
+		return "node not live";
+	if (pins_match(&m->pins, name, now_ms) != NULL)
+		return "pinned";
+	if (model != NULL && model->pending)
+		return "pending";
+	if (model != NULL && model->held && !m->force)
+		return "held";
+	model_name_root(root, name);
+	for (size_t i = 0; i < node->root_count; i++) {
+		if (strcmp(node->roots[i].name, root) == 0 && !node->roots[i].deletes)
+			return "report_only";
+	}
+	return NULL;
+}
+
+/* One model that was named; `model` is NULL for one that is not DOWNLOADED. */
+static void take(struct manual *m, const struct cluster_node *node,
+		 const struct cluster_model *model, const char *name, int64_t now_ms,
+		 struct issue_batch **batch)
+{
+	const char *why = obstacle(m, node, model, name, now_ms);
+
+	if (!matches_any(m->models, name) || m->matches >= MATCHES_MAX)
+		return;
+	m->matches++;
+	if (why != NULL) {
+		add_answer(m, node->name, name, NULL, why, 0);
+		return;
+	}
+	if (*batch == NULL) {
+		*batch = issue_batch_new(m->c, node->name, node->incarnation, m->cycle);
+		(*batch)->done = on_batch;
+		(*batch)->arg = m;
+		m->batches++;
+	}
+	issue_batch_add(*batch, name, model != NULL ? model->last_used_ms : 0, REASON_MANUAL,
+			m->force);
+}
+
+static void on_part(struct cluster *cluster, int64_t now_ms, void *arg)
+{
+	struct manual *m = arg;
+
+	for (size_t i = 0; i < cluster->count; i++) {
+		const struct cluster_node *node = &cluster->nodes[i];
+		struct issue_batch *batch = NULL;
+
+		if (m->nodes != NULL && !matches_any(m->nodes, node->name))
+			continue;
+		for (size_t j = 0; j < node->model_total; j++)
+			take(m, node, &node->models[j], node->models[j].name, now_ms, &batch);
+		for (size_t j = 0; j < node->other_count; j++)
+			take(m, node, NULL, node->others[j].name, now_ms, &batch);
+		if (batch != NULL)
+			issue_send(batch);
+	}
+}
+
+static void on_surveyed(const char *why, void *arg)
+{
+	struct manual *m = arg;
+
+	m->surveyed = true;
+	m->why = why;
+	finish(m);
+}
+
+static void got_pins(const redisReply *reply, const char *why, void *arg)
+{
+	struct manual *m = arg;
+	struct survey survey = {
+		.c = m->c, .depth = SNAPSHOT_SHOW, .part = on_part, .done = on_surveyed, .arg = m};
+	struct err err;
+
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+		on_surveyed(reply == NULL ? why : "the pins cannot be read", m);
+		return;
+	}
+	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+		if (pins_add(&m->pins, reply->element[i]->str, reply->element[i + 1]->str, &err) !=
+		    0)
+			log_warn("-pin", LOG_STR("glob", reply->element[i]->str),
+				 LOG_STR("reason", err.text));
+	}
+	survey_start(&survey);
+}
+
+static int check_globs(const cJSON *list, const char *what, bool required, struct err *err)
+{
+	const cJSON *glob;
+
+	if (list == NULL && !required)
+		return 0;
+	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1 ||
+	    cJSON_GetArraySize(list) > LIST_MAX)
+		return err_set(err, "%s: allowed is a list of 1 to %d", what, LIST_MAX);
+	cJSON_ArrayForEach (glob, list) {
+		if (!cJSON_IsString(glob) || !glob_valid(glob->valuestring))
+			return err_set(err, "%s: each is a name, or a glob with * and ?", what);
+		/* Everything at once is never meant. */
+		if (required && strspn(glob->valuestring, "*?") == strlen(glob->valuestring))
+			return err_set(err, "%s: \"%.20s\" would match every model", what,
+				       glob->valuestring);
+	}
+	return 0;
+}
+
+static int check_body(const cJSON *body, struct err *err)
+{
+	const cJSON *force = cJSON_GetObjectItemCaseSensitive(body, "force");
+	const cJSON *item;
+
+	cJSON_ArrayForEach (item, body) {
+		if (strcmp(item->string, "models") != 0 && strcmp(item->string, "nodes") != 0 &&
+		    strcmp(item->string, "force") != 0)
+			return err_set(err, "unknown key %.60s; allowed are models, nodes, force",
+				       item->string);
+	}
+	if (force != NULL && !cJSON_IsBool(force))
+		return err_set(err, "force: allowed is true or false");
+	if (check_globs(cJSON_GetObjectItemCaseSensitive(body, "models"), "models", true, err) != 0)
+		return -1;
+	return check_globs(cJSON_GetObjectItemCaseSensitive(body, "nodes"), "nodes", false, err);
+}
+
+void api_post_evictions(struct http_request *req, void *arg)
+{
+	struct coordinator *c = arg;
+	cJSON *body = http_request_json(req);
+	struct redis_args args = {0};
+	struct manual *m;
+	char key[KEY_SIZE];
+	struct err err;
+
+	if (body == NULL)
+		return;
+	if (check_body(body, &err) != 0) {
+		http_reply_error(req, 400, "%s", err.text);
+		cJSON_Delete(body);
+		return;
+	}
+	if (!leader_leads(c->leader)) {
+		http_reply_error(req, 503, "not the leader; that is %s at %s", leader_id(c->leader),
+				 leader_address(c->leader));
+		cJSON_Delete(body);
+		return;
+	}
+	m = xcalloc(1, sizeof(*m));
+	m->req = req;
+	m->c = c;
+	m->body = body;
+	m->models = cJSON_GetObjectItemCaseSensitive(body, "models");
+	m->nodes = cJSON_GetObjectItemCaseSensitive(body, "nodes");
+	m->force = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "force"));
+	m->cycle = cycles_next_id(c->cycles);
+	m->commands = cJSON_CreateArray();
+	redis_args_start(&args, "HGETALL");
+	redis_args_add(&args, coordinator_key(c, key, KEY_PINS));
+	redis_link_command(c->link, &args, got_pins, m);
+	redis_args_free(&args);
+}

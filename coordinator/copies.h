@@ -1,0 +1,35 @@
+/*
+ * How many live nodes hold each model, for min_copies (pure). A node's list is replaced when its
+ * inventory number changes; what a plan takes away counts at once, so that two nodes never both
+ * give up what would be the last copies.
+ */
+#ifndef LARDER_COPIES_H
+#define LARDER_COPIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct copies;
+
+struct copies *copies_new(void);
+void copies_free(struct copies *copies);
+
+/* True when the node's list is the one of this inventory number: it need not be read again. */
+bool copies_current(const struct copies *copies, const char *node, int64_t inventory);
+
+/* Replaces what `node` holds: names of models (their roots do not matter), one call per change. */
+void copies_set(struct copies *copies, const char *node, int64_t inventory,
+		const char *const *models, size_t count);
+
+/* The node is gone or not live: its copies do not count. */
+void copies_drop(struct copies *copies, const char *node);
+
+/* On how many nodes the model is. */
+size_t copies_count(const struct copies *copies, const char *model);
+
+/* One node is going to give it up, or will not after all. */
+void copies_take(struct copies *copies, const char *model);
+void copies_give_back(struct copies *copies, const char *model);
+
+#endif

@@ -1,0 +1,209 @@
+/* Commands from issue to end. (pure) */
+#include "coordinator/ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/xmem.h"
+
+#define RETRY_MAX_MS (24 * INT64_C(3600000))
+/* A failure is forgotten when nothing has been tried for so long. */
+#define FORGET_MS (48 * INT64_C(3600000))
+
+struct record {
+	char *key; /* "node model" */
+	struct ledger_entry entry;
+	bool open;
+	unsigned failures;
+	struct mono failed, not_before;
+	UT_hash_handle hh;
+};
+
+struct ledger {
+	struct record *records;
+	size_t open;
+	int64_t retry_ms;
+	char *node, *model; /* of the entry that was returned last */
+};
+
+struct ledger *ledger_new(void)
+{
+	struct ledger *ledger = xcalloc(1, sizeof(*ledger));
+
+	ledger->retry_ms = 3600000;
+	return ledger;
+}
+
+static void drop(struct ledger *ledger, struct record *record)
+{
+	HASH_DEL(ledger->records, record);
+	ledger->open -= record->open;
+	free((char *)record->entry.node);
+	free((char *)record->entry.model);
+	free(record->key);
+	free(record);
+}
+
+void ledger_free(struct ledger *ledger)
+{
+	struct record *record, *next;
+
+	if (ledger == NULL)
+		return;
+	HASH_ITER (hh, ledger->records, record, next)
+		drop(ledger, record);
+	free(ledger->node);
+	free(ledger->model);
+	free(ledger);
+}
+
+void ledger_set_retry(struct ledger *ledger, int64_t retry_ms)
+{
+	ledger->retry_ms = retry_ms;
+}
+
+static struct record *find(const struct ledger *ledger, const char *node, const char *model)
+{
+	struct record *record;
+	char *key;
+
+	if (ledger->records == NULL)
+		return NULL;
+	key = xasprintf("%s %s", node, model);
+	HASH_FIND_STR(ledger->records, key, record);
+	free(key);
+	return record;
+}
+
+void ledger_issued(struct ledger *ledger, const struct ledger_entry *entry)
+{
+	struct record *record = find(ledger, entry->node, entry->model);
+
+	if (record == NULL) {
+		record = xcalloc(1, sizeof(*record));
+		record->key = xasprintf("%s %s", entry->node, entry->model);
+		record->entry.node = xstrdup(entry->node);
+		record->entry.model = xstrdup(entry->model);
+		HASH_ADD_KEYPTR(hh, ledger->records, record->key, strlen(record->key), record);
+	}
+	memcpy(record->entry.id, entry->id, sizeof(record->entry.id));
+	record->entry.cycle = entry->cycle;
+	record->entry.bytes = entry->bytes;
+	record->entry.reason = entry->reason;
+	record->entry.issued = entry->issued;
+	record->entry.deadline = entry->deadline;
+	ledger->open += !record->open;
+	record->open = true;
+}
+
+/* Hands the entry out and keeps what is to be remembered of it. */
+static void end(struct ledger *ledger, struct record *record, bool success, struct mono now,
+		struct ledger_entry *ended)
+{
+	int64_t pause = ledger->retry_ms;
+
+	free(ledger->node);
+	free(ledger->model);
+	ledger->node = xstrdup(record->entry.node);
+	ledger->model = xstrdup(record->entry.model);
+	*ended = record->entry;
+	ended->node = ledger->node;
+	ended->model = ledger->model;
+	ledger->open -= record->open;
+	record->open = false;
+	if (success) {
+		drop(ledger, record);
+		return;
+	}
+	record->failures++;
+	record->failed = now;
+	for (unsigned i = 2; i < record->failures && pause < RETRY_MAX_MS; i++)
+		pause *= 2;
+	if (pause > RETRY_MAX_MS)
+		pause = RETRY_MAX_MS;
+	/* The first failure is tried again in the next cycle. */
+	record->not_before.ms = record->failures < 2 ? now.ms : now.ms + pause;
+}
+
+bool ledger_receipt(struct ledger *ledger, const char *node, const char *model, const char *id,
+		    bool success, struct mono now, struct ledger_entry *ended)
+{
+	struct record *record = find(ledger, node, model);
+
+	if (record == NULL || !record->open || strcmp(record->entry.id, id) != 0)
+		return false;
+	end(ledger, record, success, now, ended);
+	return true;
+}
+
+bool ledger_overdue(struct ledger *ledger, struct mono now, struct ledger_entry *ended)
+{
+	struct record *record, *next;
+
+	HASH_ITER (hh, ledger->records, record, next) {
+		if (record->open && mono_since(record->entry.deadline, now) >= 0) {
+			end(ledger, record, false, now, ended);
+			return true;
+		}
+		if (!record->open && mono_since(record->failed, now) > FORGET_MS)
+			drop(ledger, record);
+	}
+	return false;
+}
+
+bool ledger_open(const struct ledger *ledger, const char *node, const char *model)
+{
+	const struct record *record = find(ledger, node, model);
+
+	return record != NULL && record->open;
+}
+
+bool ledger_deferred(const struct ledger *ledger, const char *node, const char *model,
+		     struct mono now)
+{
+	const struct record *record = find(ledger, node, model);
+
+	return record != NULL && !record->open && mono_since(record->not_before, now) < 0;
+}
+
+void ledger_each_node(const struct ledger *ledger, void (*node)(const char *name, void *arg),
+		      void *arg)
+{
+	const char *last = "";
+
+	/* Records of one node stand together: they are issued together. */
+	for (const struct record *record = ledger->records; record != NULL;
+	     record = record->hh.next) {
+		if (!record->open || strcmp(record->entry.node, last) == 0)
+			continue;
+		last = record->entry.node;
+		node(last, arg);
+	}
+}
+
+size_t ledger_count(const struct ledger *ledger)
+{
+	return ledger->open;
+}
+
+size_t ledger_count_cycle(const struct ledger *ledger, uint64_t cycle)
+{
+	size_t count = 0;
+
+	for (const struct record *record = ledger->records; record != NULL;
+	     record = record->hh.next)
+		count += record->open && record->entry.cycle == cycle;
+	return count;
+}
+
+void ledger_clear(struct ledger *ledger)
+{
+	struct record *record, *next;
+
+	HASH_ITER (hh, ledger->records, record, next) {
+		if (record->open)
+			drop(ledger, record);
+	}
+}

@@ -1,0 +1,478 @@
+/* Reads windows of nodes. */
+#include "coordinator/snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/command.h"
+#include "common/keys.h"
+#include "common/log.h"
+#include "common/xmem.h"
+
+#define SCAN_COUNT "500"
+
+enum part { PART_STATE, PART_LRU, PART_SIZE, PART_HOLD, PART_CMD, PART_STATUS, PARTS };
+
+struct reading {
+	struct snapshot want;
+	struct cluster cluster;
+	struct redis_args args;
+	size_t waiting; /* replies to come, and one while they are sent */
+	const char *why;
+	struct slot {
+		struct reading *reading;
+		size_t node;
+		enum part part;
+	} * slots;
+	size_t slot_count;
+};
+
+static int64_t number(const redisReply *reply)
+{
+	if (reply->type == REDIS_REPLY_INTEGER)
+		return reply->integer;
+	return reply->type == REDIS_REPLY_STRING ? strtoll(reply->str, NULL, 10) : 0;
+}
+
+static bool is_text(const redisReply *reply)
+{
+	return reply->type == REDIS_REPLY_STRING;
+}
+
+/* ---- what each reply says ---- */
+
+static void set_counter(struct cluster_node *node, const char *key, int64_t value)
+{
+	const struct {
+		const char *key;
+		int64_t *at;
+	} counters[] = {
+		{"since", &node->since_ms},    {"downloading", &node->downloading},
+		{"error", &node->error},       {"bytes", &node->bytes},
+		{"deleted", &node->deleted},   {"gone", &node->gone},
+		{"refused", &node->refused},   {"failed", &node->failed},
+		{"freed", &node->freed_bytes},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+		if (strcmp(counters[i].key, key) == 0)
+			*counters[i].at = value;
+	}
+}
+
+static void set_state(struct reading *rd, struct cluster_node *node, const char *key,
+		      const redisReply *value)
+{
+	if (!is_text(value))
+		return;
+	if (strcmp(key, "inc") == 0) {
+		node->known = value->len > 0 && (size_t)value->len < sizeof(node->incarnation);
+		snprintf(node->incarnation, sizeof(node->incarnation), "%s", value->str);
+	} else if (strcmp(key, "hb") == 0) {
+		node->heartbeat_ms = number(value);
+	} else if (strcmp(key, "n") == 0) {
+		node->model_count = number(value);
+	} else if (strcmp(key, "want") == 0) {
+		node->wanted_bytes = number(value);
+	} else if (strcmp(key, "attention") == 0) {
+		node->attention = number(value);
+	} else if (strcmp(key, "inv") == 0) {
+		node->inventory = number(value);
+	} else if (strcmp(key, "version") == 0) {
+		snprintf(node->version, sizeof(node->version), "%s", value->str);
+	} else if (strncmp(key, "root:", 5) == 0) {
+		if (!cluster_add_root(&rd->cluster, node, key + 5, value->str))
+			log_warn("-root-unreadable", LOG_STR("node", node->name),
+				 LOG_STR("field", key));
+	} else {
+		set_counter(node, key, number(value));
+	}
+}
+
+static void finish_state(struct reading *rd, struct cluster_node *node)
+{
+	int64_t age = rd->want.now_ms - node->heartbeat_ms;
+
+	node->live = node->heartbeat_ms > 0 && age < rd->want.node_timeout_ms;
+}
+
+static bool reads_all_fields(const struct reading *rd)
+{
+	return rd->want.depth == SNAPSHOT_ALL || rd->want.depth == SNAPSHOT_SHOW ||
+	       rd->want.depth == SNAPSHOT_SUMMARY;
+}
+
+static const char *const light_fields[] = {"inc", "hb", "n", "attention", "inv"};
+
+static void got_state(struct reading *rd, struct cluster_node *node, const redisReply *reply)
+{
+	bool loading = false;
+
+	if (reads_all_fields(rd)) {
+		for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+			if (!is_text(reply->element[i]))
+				continue;
+			loading |= strcmp(reply->element[i]->str, "loading") == 0;
+			set_state(rd, node, reply->element[i]->str, reply->element[i + 1]);
+		}
+		node->known &= !loading;
+	} else {
+		for (size_t i = 0; i < reply->elements; i++)
+			set_state(rd, node, light_fields[i], reply->element[i]);
+	}
+	finish_state(rd, node);
+}
+
+static void got_lru(struct reading *rd, struct cluster_node *node, const redisReply *reply)
+{
+	size_t ignored = 0;
+
+	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+		const redisReply *name = reply->element[i];
+
+		if (!is_text(name) ||
+		    !cluster_add_model(&rd->cluster, node, name->str, (size_t)name->len,
+				       number(reply->element[i + 1])))
+			ignored++;
+	}
+	if (ignored > 0)
+		log_warn("-models-ignored", LOG_STR("node", node->name), LOG_INT("count", ignored),
+			 LOG_STR("reason", "bad names or scores"));
+	node->complete = rd->want.depth == SNAPSHOT_ALL || rd->want.depth == SNAPSHOT_SHOW;
+}
+
+static int by_name(const void *key, const void *element)
+{
+	const struct cluster_model *const *model = element;
+
+	return strcmp(key, (*model)->name);
+}
+
+static int name_order(const void *a, const void *b)
+{
+	const struct cluster_model *const *left = a, *const *right = b;
+
+	return strcmp((*left)->name, (*right)->name);
+}
+
+/* The other keys name models in another order: an index by name finds them. */
+static struct cluster_model **index_models(struct cluster_node *node)
+{
+	struct cluster_model **index = xcalloc(node->model_total, sizeof(struct cluster_model *));
+
+	for (size_t i = 0; i < node->model_total; i++)
+		index[i] = &node->models[i];
+	if (node->model_total > 1)
+		qsort(index, node->model_total, sizeof(struct cluster_model *), name_order);
+	return index;
+}
+
+static struct cluster_model *look_up(struct cluster_model **index, size_t count,
+				     const redisReply *name)
+{
+	struct cluster_model **found;
+
+	if (!is_text(name) || count == 0)
+		return NULL;
+	found = bsearch(name->str, index, count, sizeof(struct cluster_model *), by_name);
+	return found != NULL ? *found : NULL;
+}
+
+static void got_sizes(struct cluster_node *node, const redisReply *reply)
+{
+	struct cluster_model **index = index_models(node);
+
+	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
+
+		if (model != NULL && is_text(reply->element[i + 1]))
+			model->bytes = strtoll(reply->element[i + 1]->str, NULL, 10);
+	}
+	free(index);
+}
+
+static void got_holds(struct cluster_node *node, const redisReply *reply)
+{
+	struct cluster_model **index = index_models(node);
+
+	for (size_t i = 0; i < reply->elements; i++) {
+		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
+
+		if (model != NULL)
+			model->held = true;
+	}
+	free(index);
+}
+
+/* A command that has passed its deadline, or is none, does not count: issue.lua replaces it. */
+static void got_commands(struct cluster_node *node, const redisReply *reply, int64_t now_ms)
+{
+	struct cluster_model **index = index_models(node);
+
+	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
+		struct command cmd;
+
+		if (model != NULL && is_text(reply->element[i + 1]) &&
+		    command_parse(reply->element[i + 1]->str, &cmd, NULL) == 0)
+			model->pending = cmd.deadline_ms > now_ms;
+	}
+	free(index);
+}
+
+static void got_others(struct reading *rd, struct cluster_node *node, const redisReply *reply)
+{
+	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+		const redisReply *name = reply->element[i], *status = reply->element[i + 1];
+
+		if (!is_text(name) || !is_text(status) || !model_name_valid(name->str))
+			continue;
+		node->others = xgrow(node->others, node->other_count, &node->other_capacity,
+				     sizeof(*node->others));
+		node->others[node->other_count++] = (struct cluster_other){
+			cluster_string(&rd->cluster, name->str, (size_t)name->len),
+			cluster_string(&rd->cluster, status->str, (size_t)status->len),
+		};
+	}
+}
+
+/* ---- the window ---- */
+
+static void finish(struct reading *rd)
+{
+	struct cluster *cluster = NULL;
+
+	if (--rd->waiting > 0)
+		return;
+	if (rd->why == NULL) {
+		for (size_t i = 0; i < rd->cluster.count; i++)
+			cluster_finish_node(&rd->cluster.nodes[i]);
+		cluster = &rd->cluster;
+	} else {
+		cluster_free(&rd->cluster);
+	}
+	rd->want.done(cluster, rd->why, rd->want.arg);
+	redis_args_free(&rd->args);
+	free(rd->slots);
+	free(rd);
+}
+
+static void got(const redisReply *reply, const char *why, void *arg)
+{
+	struct slot *slot = arg;
+	struct reading *rd = slot->reading;
+	struct cluster_node *node = &rd->cluster.nodes[slot->node];
+
+	if (reply == NULL) {
+		rd->why = why;
+	} else if (reply->type != REDIS_REPLY_ARRAY) {
+		/* A key of the wrong type: this node is not understood, the others are. */
+		log_warn("-node-unreadable", LOG_STR("node", node->name),
+			 LOG_STR("reason",
+				 reply->type == REDIS_REPLY_ERROR ? reply->str : "wrong type"));
+		node->known = false;
+		node->heartbeat_ms = 0;
+		node->live = false;
+	} else if (rd->why == NULL) {
+		switch (slot->part) {
+		case PART_STATE: got_state(rd, node, reply); break;
+		case PART_LRU: got_lru(rd, node, reply); break;
+		case PART_SIZE: got_sizes(node, reply); break;
+		case PART_HOLD: got_holds(node, reply); break;
+		case PART_CMD: got_commands(node, reply, rd->want.now_ms); break;
+		case PART_STATUS: got_others(rd, node, reply); break;
+		case PARTS: break;
+		}
+	}
+	finish(rd);
+}
+
+static void ask(struct reading *rd, size_t node, enum part part)
+{
+	struct slot *slot = &rd->slots[rd->slot_count++];
+
+	*slot = (struct slot){rd, node, part};
+	rd->waiting++;
+	redis_link_command(rd->want.link, &rd->args, got, slot);
+}
+
+static void start(struct reading *rd, const char *command, size_t node, enum node_key which)
+{
+	char key[KEY_SIZE];
+
+	redis_args_start(&rd->args, command);
+	redis_args_add(&rd->args, key_node(key, rd->want.prefix, rd->want.nodes[node], which));
+}
+
+static void read_lru(struct reading *rd, size_t node)
+{
+	start(rd, "ZRANGEBYSCORE", node, KEY_LRU);
+	redis_args_add(&rd->args, "-inf");
+	if (rd->want.depth == SNAPSHOT_EXPIRED)
+		redis_args_addf(&rd->args, "(%lld", (long long)rd->want.cutoffs_ms[node]);
+	else
+		redis_args_add(&rd->args, "+inf");
+	redis_args_add(&rd->args, "WITHSCORES");
+	if (rd->want.depth == SNAPSHOT_EXPIRED) {
+		redis_args_add(&rd->args, "LIMIT");
+		redis_args_add(&rd->args, "0");
+		redis_args_add_int(&rd->args, SNAPSHOT_EXPIRED_MAX);
+	}
+	ask(rd, node, PART_LRU);
+}
+
+/* The first or last member of the sorted set. */
+static void read_end(struct reading *rd, size_t node, const char *rank)
+{
+	start(rd, "ZRANGE", node, KEY_LRU);
+	redis_args_add(&rd->args, rank);
+	redis_args_add(&rd->args, rank);
+	redis_args_add(&rd->args, "WITHSCORES");
+	ask(rd, node, PART_LRU);
+}
+
+static void read_node(struct reading *rd, size_t node)
+{
+	if (reads_all_fields(rd)) {
+		start(rd, "HGETALL", node, KEY_STATE);
+	} else {
+		start(rd, "HMGET", node, KEY_STATE);
+		/* The inventory number only where somebody asks for it. */
+		for (size_t i = 0;
+		     i < ARRAY_SIZE(light_fields) - (rd->want.depth == SNAPSHOT_EXPIRED); i++)
+			redis_args_add(&rd->args, light_fields[i]);
+	}
+	ask(rd, node, PART_STATE);
+	if (rd->want.depth == SNAPSHOT_SUMMARY) {
+		read_end(rd, node, "0");
+		read_end(rd, node, "-1");
+	} else if (rd->want.depth != SNAPSHOT_STATE) {
+		read_lru(rd, node);
+	}
+	if (rd->want.depth != SNAPSHOT_ALL && rd->want.depth != SNAPSHOT_SHOW)
+		return;
+	start(rd, "HGETALL", node, KEY_SIZE_GEN);
+	ask(rd, node, PART_SIZE);
+	start(rd, "ZRANGEBYSCORE", node, KEY_HOLD);
+	redis_args_add_int(&rd->args, rd->want.now_ms);
+	redis_args_add(&rd->args, "+inf");
+	ask(rd, node, PART_HOLD);
+	start(rd, "HGETALL", node, KEY_CMD);
+	ask(rd, node, PART_CMD);
+	if (rd->want.depth != SNAPSHOT_SHOW)
+		return;
+	start(rd, "HGETALL", node, KEY_STATUS);
+	ask(rd, node, PART_STATUS);
+}
+
+void snapshot_read(const struct snapshot *snapshot)
+{
+	struct reading *rd = xcalloc(1, sizeof(*rd));
+
+	rd->want = *snapshot;
+	cluster_init(&rd->cluster, snapshot->count);
+	rd->slots = xcalloc(snapshot->count * PARTS, sizeof(*rd->slots));
+	rd->waiting = 1;
+	for (size_t i = 0; i < snapshot->count; i++) {
+		rd->cluster.nodes[i].name = cluster_string(&rd->cluster, snapshot->nodes[i],
+							   strlen(snapshot->nodes[i]));
+		read_node(rd, i);
+	}
+	finish(rd);
+}
+
+/* ---- names of nodes ---- */
+
+struct naming {
+	struct redis_link *link;
+	char key[KEY_SIZE];
+	char **names;
+	size_t count, capacity;
+	void (*done)(char **names, size_t count, const char *why, void *arg);
+	void *arg;
+};
+
+static int string_order(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void end_naming(struct naming *nm, const char *why)
+{
+	size_t kept = 0;
+
+	/* A scan may give a name twice. */
+	if (nm->count > 1)
+		qsort(nm->names, nm->count, sizeof(*nm->names), string_order);
+	for (size_t i = 0; i < nm->count; i++) {
+		if (why != NULL || (kept > 0 && strcmp(nm->names[kept - 1], nm->names[i]) == 0))
+			free(nm->names[i]);
+		else
+			nm->names[kept++] = nm->names[i];
+	}
+	if (why != NULL) {
+		free(nm->names);
+		nm->names = NULL;
+		kept = 0;
+	}
+	nm->done(nm->names, kept, why, nm->arg);
+	free(nm);
+}
+
+static void scan_more(struct naming *nm, const char *cursor);
+
+static void got_names(const redisReply *reply, const char *why, void *arg)
+{
+	struct naming *nm = arg;
+	const redisReply *list;
+
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    !is_text(reply->element[0]) || reply->element[1]->type != REDIS_REPLY_ARRAY) {
+		end_naming(nm, reply == NULL ? why : "the set of nodes cannot be read");
+		return;
+	}
+	list = reply->element[1];
+	for (size_t i = 0; i < list->elements; i++) {
+		const redisReply *name = list->element[i];
+
+		if (!is_text(name) || strlen(name->str) != (size_t)name->len ||
+		    !model_name_node_valid(name->str)) {
+			log_warn("-node-ignored", LOG_STR("reason", "bad name"),
+				 LOG_STR("node", is_text(name) ? name->str : "?"));
+			continue;
+		}
+		nm->names = xgrow(nm->names, nm->count, &nm->capacity, sizeof(*nm->names));
+		nm->names[nm->count++] = xstrdup(name->str);
+	}
+	if (strcmp(reply->element[0]->str, "0") == 0)
+		end_naming(nm, NULL);
+	else
+		scan_more(nm, reply->element[0]->str);
+}
+
+static void scan_more(struct naming *nm, const char *cursor)
+{
+	struct redis_args args = {0};
+
+	redis_args_start(&args, "SSCAN");
+	redis_args_add(&args, nm->key);
+	redis_args_add(&args, cursor);
+	redis_args_add(&args, "COUNT");
+	redis_args_add(&args, SCAN_COUNT);
+	redis_link_command(nm->link, &args, got_names, nm);
+	redis_args_free(&args);
+}
+
+void snapshot_node_names(struct redis_link *link, const char *prefix,
+			 void (*done)(char **names, size_t count, const char *why, void *arg),
+			 void *arg)
+{
+	struct naming *nm = xcalloc(1, sizeof(*nm));
+
+	nm->link = link;
+	nm->done = done;
+	nm->arg = arg;
+	key_cluster(nm->key, prefix, KEY_NODES);
+	scan_more(nm, "0");
+}

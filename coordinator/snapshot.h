@@ -1,0 +1,58 @@
+/*
+ * Reads the nodes' keys from Redis into a struct cluster: the only reader of them. One call reads
+ * one window of nodes; how many at a time, and how fast, is the caller's.
+ */
+#ifndef LARDER_SNAPSHOT_H
+#define LARDER_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/redis_link.h"
+#include "coordinator/cluster.h"
+
+struct copies;
+
+enum snapshot_depth {
+	/* State fields, and the models with a score below the node's cutoff, at most 64. */
+	SNAPSHOT_EXPIRED,
+	/* Everything to decide on: all models with sizes, holds, commands under way, roots. */
+	SNAPSHOT_ALL,
+	/* The same, and the models that are not DOWNLOADED. */
+	SNAPSHOT_SHOW,
+	/* All state fields, and the models with the lowest and the highest score. */
+	SNAPSHOT_SUMMARY,
+	/* State fields that tell whether something has changed. */
+	SNAPSHOT_STATE,
+};
+
+#define SNAPSHOT_EXPIRED_MAX 64
+
+struct snapshot {
+	struct redis_link *link;
+	const char *prefix;
+	const char *const *nodes; /* names, borrowed until `done` */
+	size_t count;		  /* at least 1 */
+	enum snapshot_depth depth;
+	const int64_t *cutoffs_ms; /* SNAPSHOT_EXPIRED: one per node */
+	int64_t now_ms;		   /* Redis' clock, for holds and heartbeats */
+	int64_t node_timeout_ms;
+	/*
+	 * Called once. `cluster` has the nodes in their order; its content becomes the callee's,
+	 * who copies the struct and ends with cluster_free. NULL when something could not be read,
+	 * with the reason in `why`.
+	 */
+	void (*done)(struct cluster *cluster, const char *why, void *arg);
+	void *arg;
+};
+
+/* Starts reading; `snapshot` is copied. */
+void snapshot_read(const struct snapshot *snapshot);
+
+/* Reads the names of all nodes, in no order; the array and its strings become the callee's. */
+void snapshot_node_names(struct redis_link *link, const char *prefix,
+			 void (*done)(char **names, size_t count, const char *why, void *arg),
+			 void *arg);
+
+#endif
