@@ -690,6 +690,9 @@ static void on_up(const struct redis_link_server *server, void *arg)
 
 	warn_about_server(server);
 	b->state = BEAT_ASKING;
+	redis_script_load(b->link,
+			  (const struct redis_script *[]){&script_beat, &script_register,
+							  &script_confirm, NULL});
 	redis_args_start(&b->args, "TIME");
 	redis_link_command(b->link, &b->args, got_time, b);
 	read_cluster(b);

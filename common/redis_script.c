@@ -14,6 +14,19 @@ struct call {
 	void *arg;
 };
 
+void redis_script_load(struct redis_link *link, const struct redis_script *const *scripts)
+{
+	struct redis_args args = {0};
+
+	for (; *scripts != NULL; scripts++) {
+		redis_args_start(&args, "SCRIPT");
+		redis_args_add(&args, "LOAD");
+		redis_args_add(&args, (*scripts)->text);
+		redis_link_command(link, &args, NULL, NULL);
+	}
+	redis_args_free(&args);
+}
+
 void redis_script_start(struct redis_args *args, const struct redis_script *script, int keys)
 {
 	redis_args_start(args, "EVALSHA");

@@ -21,6 +21,13 @@ extern const struct redis_script script_elect;
 extern const struct redis_script script_resign;
 extern const struct redis_script script_pin;
 
+/*
+ * Loads scripts ahead, when a link has come up: a call that must be repeated with its text would
+ * overtake nothing, but be overtaken. `scripts` ends with NULL. Where the right is missing, calls
+ * still load them.
+ */
+void redis_script_load(struct redis_link *link, const struct redis_script *const *scripts);
+
 /* Starts a call in `args`; the caller adds `keys` keys and then the arguments. */
 void redis_script_start(struct redis_args *args, const struct redis_script *script, int keys);
 

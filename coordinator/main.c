@@ -6,6 +6,7 @@
 
 #include "common/http_server.h"
 #include "common/log.h"
+#include "common/redis_script.h"
 #include "common/version.h"
 #include "common/xmem.h"
 #include "coordinator/api.h"
@@ -101,6 +102,9 @@ static void on_up(const struct redis_link_server *server, void *arg)
 					    "maxmemory-policy noeviction"));
 	if (strcmp(server->mode, "cluster") == 0)
 		log_error("-redis-mode", LOG_STR("reason", "Redis Cluster is not supported"));
+	redis_script_load(c->link, (const struct redis_script *[]){&script_elect, &script_issue,
+								    &script_resign, &script_pin,
+								    NULL});
 	leader_tick(c->leader);
 }
 
