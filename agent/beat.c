@@ -15,19 +15,14 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/message.h"
 #include "agent/orders.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/redis_script.h"
-#include "common/version.h"
 #include "common/xmem.h"
 
-#define REGISTER_CHUNK	 500
-#define TOUCHES_MAX	 1000
-#define HOLDS_MAX	 500
-#define RECEIPTS_MAX	 100
 #define READ_INTERVAL_MS 30000 /* pins and policy, when nobody says that they have changed */
-#define SLACK_MS	 1000  /* SAME_USE_MS of register.lua */
 /* Two agents with one name take the registration from each other: the one that notices waits. */
 #define RIVAL_TIMES	3
 #define RIVAL_WINDOW_MS 60000
@@ -52,37 +47,6 @@ struct beat {
 	unsigned rivals; /* how often Redis did not know this incarnation, lately */
 	struct mono unknown_at;
 };
-
-/* What a message said, until its answer comes. Models may go meanwhile, so by name. */
-struct said {
-	struct beat *beat;
-	struct said_use {
-		char *model;
-		int64_t age_ms;
-	} * uses;
-	size_t use_count;
-	int64_t slack_ms;
-	bool last; /* of a registration */
-	int64_t receipt_number;
-	struct mono asked;
-};
-
-static struct said *said_new(struct beat *beat)
-{
-	struct said *said = xcalloc(1, sizeof(*said));
-
-	said->beat = beat;
-	said->asked = clock_mono();
-	return said;
-}
-
-static void said_free(struct said *said)
-{
-	for (size_t i = 0; i < said->use_count; i++)
-		free(said->uses[i].model);
-	free(said->uses);
-	free(said);
-}
 
 /* ---- the clock ---- */
 
@@ -127,14 +91,6 @@ static void complain(const char *event, const redisReply *reply, const char *why
 		 reply->element[0]->type == REDIS_REPLY_STRING)
 		why = reply->element[0]->str;
 	log_warn(event, LOG_STR("reason", why != NULL ? why : "unexpected answer"));
-}
-
-static void add_node_key(struct beat *b, enum node_key which)
-{
-	char key[KEY_SIZE];
-
-	redis_args_add(&b->args,
-		       key_node(key, b->agent->options.redis.prefix, b->agent->node, which));
 }
 
 static const char *cluster_key(struct beat *b, char *buf, enum cluster_key which)
@@ -207,66 +163,10 @@ static void read_cluster(struct beat *b)
 	redis_link_command(b->link, &b->args, got_policy, b);
 	redis_args_start(&b->args, "HGETALL");
 	redis_args_add(&b->args, cluster_key(b, key, KEY_PINS));
-	redis_link_command(b->link, &b->args, got_pins, said_new(b));
+	redis_link_command(b->link, &b->args, got_pins, said_new(b, b->agent));
 }
 
 /* ---- registration and differences ---- */
-
-static const char *status_text(const struct model *model, char *buf, size_t size)
-{
-	if (model->report.status == MODEL_DOWNLOADED)
-		return "";
-	snprintf(buf, size, "%s%s%s", model->report.status == MODEL_ERROR ? "ERROR" : "DOWNLOADING",
-		 model->report.why[0] != '\0' ? " " : "", model->report.why);
-	return buf;
-}
-
-static void say_model(struct beat *b, struct said *said, struct model *model)
-{
-	char generation[INVENTORY_GENERATION_SIZE], status[128];
-	int64_t age = use_send(&model->use, said->asked);
-	struct said_use *use = &said->uses[said->use_count++];
-
-	use->model = xstrdup(model->name);
-	use->age_ms = age;
-	redis_args_add(&b->args, model->name);
-	redis_args_add_int(&b->args, age);
-	redis_args_addf(&b->args, "%" PRId64 " %s", model->report.exclusive_bytes,
-			inventory_generation(model->report.generation, generation));
-	redis_args_add(&b->args, status_text(model, status, sizeof(status)));
-	model->told = model->telling = true;
-	model->told_status = model->report.status;
-	model->told_bytes = model->report.exclusive_bytes;
-	model->told_generation = model->report.generation;
-}
-
-static void acknowledge(struct said *said, int64_t redis_now)
-{
-	struct agent *agent = said->beat->agent;
-
-	for (size_t i = 0; i < said->use_count; i++) {
-		struct model *model;
-
-		HASH_FIND_STR(agent->inventory.models, said->uses[i].model, model);
-		if (model == NULL)
-			continue;
-		model->telling = false;
-		use_acknowledged(&model->use, redis_now, said->uses[i].age_ms, said->slack_ms);
-		journal_note_use(agent->journal, model->name, redis_now - said->uses[i].age_ms,
-				 use_source_name(model->use.source));
-	}
-}
-
-static void not_acknowledged(struct said *said)
-{
-	for (size_t i = 0; i < said->use_count; i++) {
-		struct model *model;
-
-		HASH_FIND_STR(said->beat->agent->inventory.models, said->uses[i].model, model);
-		if (model != NULL)
-			use_lost(&model->use);
-	}
-}
 
 /* Redis does not know this node as it is: everything is told anew. */
 static void register_again(struct beat *b, const char *why)
@@ -287,7 +187,7 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 		int64_t now = to_int(reply->element[1]);
 
 		heard_clock(b, now);
-		acknowledge(said, now);
+		said_acknowledged(said, now);
 		if (said->last && b->state == BEAT_REGISTERING) {
 			b->state = BEAT_REGISTERED;
 			b->beat_due.ms = 0;
@@ -295,7 +195,7 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 				 LOG_INT("models", HASH_COUNT(b->agent->inventory.models)));
 		}
 	} else {
-		not_acknowledged(said);
+		said_lost(said);
 		complain("-register", reply, why);
 		b->register_due.ms = clock_mono().ms + 1000;
 		register_again(b, "it failed");
@@ -303,32 +203,10 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 	said_free(said);
 }
 
-/* Starts a call of register.lua; the caller adds models and then those that are gone. */
-static void start_register(struct beat *b, bool first, bool last)
-{
-	redis_script_start(&b->args, &script_register, 6);
-	add_node_key(b, KEY_STATE);
-	add_node_key(b, KEY_LRU);
-	add_node_key(b, KEY_SIZE_GEN);
-	add_node_key(b, KEY_STATUS);
-	add_node_key(b, KEY_HOLD);
-	add_node_key(b, KEY_LRU_BEFORE);
-	redis_args_add(&b->args, b->incarnation);
-	redis_args_add(&b->args, first ? "1" : "0");
-	redis_args_add(&b->args, last ? "1" : "0");
-	if (!first) {
-		redis_args_add(&b->args, "0");
-		return;
-	}
-	redis_args_add(&b->args, "1");
-	redis_args_add(&b->args, "version");
-	redis_args_add(&b->args, LARDER_VERSION);
-}
-
 static void register_all(struct beat *b)
 {
 	struct agent *agent = b->agent;
-	struct model *model = agent->inventory.models;
+	void *next = agent->inventory.models;
 	size_t left = 0;
 	bool first = true;
 	char key[KEY_SIZE];
@@ -338,82 +216,25 @@ static void register_all(struct beat *b)
 	redis_args_add(&b->args, cluster_key(b, key, KEY_NODES));
 	redis_args_add(&b->args, agent->node);
 	redis_link_command(b->link, &b->args, NULL, NULL);
-	for (struct model *m = model; m != NULL; m = m->hh.next)
-		left += !m->gone;
+	for (const struct model *model = next; model != NULL; model = model->hh.next)
+		left += !model->gone;
 	do {
-		size_t chunk = left < REGISTER_CHUNK ? left : REGISTER_CHUNK;
-		struct said *said = said_new(b);
+		struct said *said = said_new(b, agent);
 
-		left -= chunk;
-		said->last = left == 0;
-		said->slack_ms = SLACK_MS;
-		said->uses = xcalloc(chunk, sizeof(*said->uses));
-		start_register(b, first, said->last);
-		redis_args_add_int(&b->args, (int64_t)chunk);
-		for (; chunk > 0; model = model->hh.next) {
-			if (model->gone)
-				continue;
-			say_model(b, said, model);
-			chunk--;
-		}
-		redis_args_add(&b->args, "0");
+		message_register(&b->args, said, b->incarnation, first, &next, &left);
 		redis_script_call(b->link, &script_register, &b->args, got_registered, said);
 		first = false;
 	} while (left > 0);
 }
 
-static void say_gone(struct beat *b, size_t count)
-{
-	struct model *model, *next;
-
-	redis_args_add_int(&b->args, (int64_t)count);
-	HASH_ITER (hh, b->agent->inventory.models, model, next) {
-		if (count == 0)
-			break;
-		if (!model->gone || !model->told)
-			continue;
-		redis_args_add(&b->args, model->name);
-		count--;
-		model->told = false;
-		if (model->removal == NULL)
-			inventory_drop(&b->agent->inventory, model);
-	}
-}
-
-/* Tells what has changed since it was told, a bounded part at a time. */
 static void tell_differences(struct beat *b)
 {
-	struct inventory *inv = &b->agent->inventory;
-	size_t changed = 0, gone = 0;
-	struct said *said;
+	struct said *said = said_new(b, b->agent);
 
-	for (struct model *model = inv->models; model != NULL; model = model->hh.next) {
-		if (!inventory_differs(model))
-			continue;
-		if (model->gone)
-			gone++;
-		else
-			changed++;
-	}
-	if (changed + gone == 0)
-		return;
-	if (changed > REGISTER_CHUNK)
-		changed = REGISTER_CHUNK;
-	if (gone > REGISTER_CHUNK)
-		gone = REGISTER_CHUNK;
-	said = said_new(b);
-	said->slack_ms = SLACK_MS;
-	said->uses = xcalloc(changed, sizeof(*said->uses));
-	start_register(b, false, true);
-	redis_args_add_int(&b->args, (int64_t)changed);
-	for (struct model *model = inv->models; changed > 0; model = model->hh.next) {
-		if (model->gone || !inventory_differs(model))
-			continue;
-		say_model(b, said, model);
-		changed--;
-	}
-	say_gone(b, gone);
-	redis_script_call(b->link, &script_register, &b->args, got_registered, said);
+	if (message_differences(&b->args, said, b->incarnation))
+		redis_script_call(b->link, &script_register, &b->args, got_registered, said);
+	else
+		said_free(said);
 }
 
 /* ---- receipts ---- */
@@ -437,55 +258,13 @@ static void got_confirmed(const redisReply *reply, const char *why, void *arg)
 
 static void confirm(struct beat *b)
 {
-	struct agent *agent = b->agent;
-	struct receipt *list = xcalloc(RECEIPTS_MAX, sizeof(*list));
-	size_t count = journal_receipts(agent->journal, list, RECEIPTS_MAX);
-	char key[KEY_SIZE];
-	struct said *said;
+	struct said *said = said_new(b, b->agent);
 
-	if (count == 0) {
-		free(list);
+	if (!message_confirm(&b->args, said, b->incarnation)) {
+		said_free(said);
 		return;
 	}
-	redis_script_start(&b->args, &script_confirm, 7);
-	add_node_key(b, KEY_STATE);
-	add_node_key(b, KEY_LRU);
-	add_node_key(b, KEY_SIZE_GEN);
-	add_node_key(b, KEY_CMD);
-	add_node_key(b, KEY_RECEIPTS);
-	add_node_key(b, KEY_HOLD);
-	add_node_key(b, KEY_STATUS);
-	redis_args_add(&b->args, b->incarnation);
-	redis_args_add(&b->args, journal_id(agent->journal));
-	redis_args_add(&b->args, agent->node);
-	redis_args_add(&b->args, cluster_key(b, key, KEY_DONE));
-	for (size_t i = 0; i < count; i++) {
-		const struct receipt *r = &list[i];
-		struct model *model;
-
-		redis_args_add_int(&b->args, r->number);
-		redis_args_add(&b->args, r->model);
-		redis_args_add(&b->args, r->id);
-		redis_args_add(&b->args, r->outcome);
-		redis_args_add_int(&b->args, r->bytes);
-		redis_args_add(&b->args, r->why);
-		redis_args_add(&b->args, command_reason_name(r->reason));
-		redis_args_add_int(&b->args, r->epoch);
-		redis_args_add_int(&b->args, r->last_used_ms);
-		redis_args_add_int(&b->args, r->took_ms);
-		/* The receipt takes it out of Redis' sorted set. */
-		HASH_FIND_STR(agent->inventory.models, r->model, model);
-		if (model != NULL &&
-		    (strcmp(r->outcome, "deleted") == 0 || strcmp(r->outcome, "gone") == 0)) {
-			model->told = false;
-			if (model->gone && model->removal == NULL)
-				inventory_drop(&agent->inventory, model);
-		}
-	}
 	b->confirming = true;
-	said = said_new(b);
-	said->receipt_number = list[count - 1].number;
-	free(list);
 	redis_script_call(b->link, &script_confirm, &b->args, got_confirmed, said);
 }
 
@@ -501,12 +280,12 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 		int64_t now = to_int(reply->element[1]);
 
 		heard_clock(b, now);
-		acknowledge(said, now);
+		said_acknowledged(said, now);
 		for (size_t i = 2; i + 1 < reply->elements; i += 2)
 			orders_hear(b->agent->orders, reply->element[i]->str,
 				    reply->element[i + 1]->str);
 	} else {
-		not_acknowledged(said);
+		said_lost(said);
 		if (answered(reply, "UNKNOWN")) {
 			struct mono now = clock_mono();
 
@@ -528,133 +307,11 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 	said_free(said);
 }
 
-static void add_root_field(struct beat *b, int index)
-{
-	const struct root *root = &b->agent->roots[index];
-	const struct root_view *view = &b->agent->views[index];
-
-	redis_args_addf(&b->args, "root:%s", root->config.name);
-	redis_args_addf(&b->args,
-			"layout=%s disk=%s total_bytes=%" PRId64 " available_bytes=%" PRId64
-			" floor_bytes=%" PRId64 " leftover_bytes=%" PRId64 " mode=%s note=%s",
-			root->config.layout->name, view->disk[0] != '\0' ? view->disk : "-",
-			view->total_bytes, view->available_bytes, agent_floor_bytes(b->agent, view),
-			view->leftover_bytes,
-			!view->opened	? "unavailable"
-			: view->deletes ? "delete"
-					: "report",
-			view->note);
-}
-
-struct counts {
-	int64_t downloaded, downloading, error, bytes, holds;
-	int64_t attention; /* what a coordinator cannot see from the sorted set alone */
-};
-
-static void count_models(const struct beat *b, struct mono now, struct counts *counts)
-{
-	memset(counts, 0, sizeof(*counts));
-	for (const struct model *m = b->agent->inventory.models; m != NULL; m = m->hh.next) {
-		if (m->gone)
-			continue;
-		counts->downloaded += m->report.status == MODEL_DOWNLOADED;
-		counts->downloading += m->report.status == MODEL_DOWNLOADING;
-		counts->error += m->report.status == MODEL_ERROR;
-		counts->bytes += m->report.logical_bytes;
-		counts->holds += mono_since(now, m->hold_until) > 0;
-	}
-	counts->attention = counts->holds + (agent_wanted_bytes(b->agent) > 0);
-	for (int i = 0; i < b->agent->root_count; i++)
-		counts->attention += !b->agent->views[i].deletes;
-}
-
-static void add_fields(struct beat *b, struct mono now)
-{
-	struct agent *agent = b->agent;
-	struct counts counts;
-
-	count_models(b, now, &counts);
-	redis_args_add_int(&b->args, 6 + agent->root_count);
-	redis_args_add(&b->args, "n");
-	redis_args_add_int(&b->args, counts.downloaded);
-	redis_args_add(&b->args, "downloading");
-	redis_args_add_int(&b->args, counts.downloading);
-	redis_args_add(&b->args, "error");
-	redis_args_add_int(&b->args, counts.error);
-	redis_args_add(&b->args, "bytes");
-	redis_args_add_int(&b->args, counts.bytes);
-	redis_args_add(&b->args, "holds");
-	redis_args_add_int(&b->args, counts.holds);
-	redis_args_add(&b->args, "attention");
-	redis_args_add_int(&b->args, counts.attention);
-	for (int i = 0; i < agent->root_count; i++)
-		add_root_field(b, i);
-}
-
-static void add_uses(struct beat *b, struct said *said)
-{
-	struct inventory *inv = &b->agent->inventory;
-	size_t count = 0;
-
-	for (const struct model *m = inv->models; m != NULL && count < TOUCHES_MAX; m = m->hh.next)
-		count += m->told && !m->gone && m->told_status == MODEL_DOWNLOADED &&
-			 m->use.dirty && !m->use.in_flight;
-	said->uses = xcalloc(count, sizeof(*said->uses));
-	redis_args_add_int(&b->args, (int64_t)count);
-	for (struct model *m = inv->models; m != NULL && said->use_count < count; m = m->hh.next) {
-		struct said_use *use = &said->uses[said->use_count];
-
-		if (!m->told || m->gone || m->told_status != MODEL_DOWNLOADED || !m->use.dirty ||
-		    m->use.in_flight)
-			continue;
-		use->model = xstrdup(m->name);
-		use->age_ms = use_send(&m->use, said->asked);
-		said->use_count++;
-		redis_args_add_int(&b->args, use->age_ms);
-		redis_args_add(&b->args, m->name);
-	}
-}
-
-static void add_holds(struct beat *b, struct mono now)
-{
-	struct inventory *inv = &b->agent->inventory;
-	size_t count = 0;
-
-	for (const struct model *m = inv->models; m != NULL && count < HOLDS_MAX; m = m->hh.next)
-		count += m->hold_changed && m->told && !m->gone;
-	redis_args_add_int(&b->args, (int64_t)count);
-	for (struct model *m = inv->models; m != NULL && count > 0; m = m->hh.next) {
-		int64_t left = mono_since(now, m->hold_until);
-
-		if (!m->hold_changed || !m->told || m->gone)
-			continue;
-		redis_args_add_int(&b->args, left > 0 ? left : 0);
-		redis_args_add(&b->args, m->name);
-		m->hold_changed = false;
-		count--;
-	}
-}
-
 static void send_beat(struct beat *b)
 {
-	struct agent *agent = b->agent;
-	struct said *said = said_new(b);
-	char key[KEY_SIZE];
+	struct said *said = said_new(b, b->agent);
 
-	redis_script_start(&b->args, &script_beat, 5);
-	add_node_key(b, KEY_STATE);
-	add_node_key(b, KEY_LRU);
-	add_node_key(b, KEY_SIZE_GEN);
-	add_node_key(b, KEY_CMD);
-	add_node_key(b, KEY_HOLD);
-	redis_args_add(&b->args, b->incarnation);
-	redis_args_add(&b->args, agent->node);
-	redis_args_add(&b->args, cluster_key(b, key, KEY_PRESSURE));
-	redis_args_add_int(&b->args, (int64_t)inventory_told_downloaded(&agent->inventory));
-	redis_args_add_int(&b->args, agent_wanted_bytes(agent));
-	add_fields(b, said->asked);
-	add_uses(b, said);
-	add_holds(b, said->asked);
+	message_beat(&b->args, said, b->incarnation);
 	b->beating = true;
 	redis_script_call(b->link, &script_beat, &b->args, got_beat, said);
 }
@@ -690,9 +347,8 @@ static void on_up(const struct redis_link_server *server, void *arg)
 
 	warn_about_server(server);
 	b->state = BEAT_ASKING;
-	redis_script_load(b->link,
-			  (const struct redis_script *[]){&script_beat, &script_register,
-							  &script_confirm, NULL});
+	redis_script_load(b->link, (const struct redis_script *[]){&script_beat, &script_register,
+								   &script_confirm, NULL});
 	redis_args_start(&b->args, "TIME");
 	redis_link_command(b->link, &b->args, got_time, b);
 	read_cluster(b);

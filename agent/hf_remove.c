@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "agent/busy.h"
+#include "agent/hf_evidence.h"
 #include "agent/hf_lock.h"
+#include "agent/hf_refs.h"
 #include "agent/hf_repo.h"
+#include "agent/hf_shell.h"
 #include "agent/hf_store.h"
 #include "agent/root.h"
-#include "common/file_io.h"
 #include "common/xmem.h"
 
 #define TRASH_NAME_SIZE 64
@@ -99,12 +101,12 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 		return removal_end(task, REMOVAL_GONE, "it is not there any more");
 	if (task->generation != 0 && hf_repo_generation(&hr->repo, rev) != task->generation)
 		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
-	verdict = hf_verdict_of(task->root, &hr->repo, rev,
-				hf_downloading(task->root, &hr->repo, &stale), task->why,
-				sizeof(task->why));
+	verdict = hf_evidence_verdict(task->root, &hr->repo, rev,
+				      hf_downloading(task->root, &hr->repo, &stale), task->why,
+				      sizeof(task->why));
 	if (verdict == HF_DOWNLOADING || (verdict == HF_BROKEN && task->generation != 0))
 		return REMOVAL_REFUSED;
-	task->seen_used_wall_ms = hf_newest_use(task->root, rev);
+	task->seen_used_wall_ms = hf_evidence_newest_use(task->root, rev);
 	if (task->generation != 0 && task->seen_used_wall_ms > task->used_wall_ms)
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
 	if (any_frozen(hr, rev))
@@ -235,78 +237,6 @@ cJSON *hf_remove_intent(struct removal_task *task)
 	return intent;
 }
 
-/* Opens the folder of a ref below refs/; `*leaf` gets the last component. */
-static int open_ref_folder(const struct hf_removal *hr, const char *ref, const char **leaf)
-{
-	const char *slash = strrchr(ref, '/');
-	char path[4200];
-
-	*leaf = slash != NULL ? slash + 1 : ref;
-	if ((size_t)snprintf(path, sizeof(path), "refs/%.*s", (int)(*leaf - ref), ref) >=
-	    sizeof(path))
-		return -1;
-	return disk_open_dir(hr->repo.fd, path);
-}
-
-/* Removes the refs that still say this commit. */
-static int remove_refs(struct hf_removal *hr)
-{
-	for (size_t i = 0; i < hr->ref_count; i++) {
-		const char *leaf;
-		int dir = open_ref_folder(hr, hr->refs[i], &leaf);
-		char *content = dir >= 0 ? file_read_at(dir, leaf, 512, NULL, NULL) : NULL;
-		int rc = 0;
-
-		if (content != NULL && strncmp(content, hr->commit, strlen(hr->commit)) == 0)
-			rc = disk_unlink(dir, leaf);
-		free(content);
-		if (dir >= 0)
-			close(dir);
-		if (rc != 0 && errno != ENOENT)
-			return -1;
-	}
-	return 0;
-}
-
-/* Writes a ref that is missing: complete elsewhere first, then moved to its place. */
-static void restore_ref(struct hf_removal *hr, int temp_dir, const char *ref)
-{
-	static const char temp[] = "ref";
-	const char *leaf;
-	int dir = open_ref_folder(hr, ref, &leaf);
-	int fd;
-
-	if (dir < 0)
-		return;
-	fd = disk_create(temp_dir, temp, 0644);
-	if (fd >= 0) {
-		bool whole = file_write_all(fd, hr->commit, strlen(hr->commit)) == 0;
-
-		close(fd);
-		/* A client may have written it again meanwhile: theirs stays. */
-		if (!whole || disk_move(temp_dir, temp, dir, leaf) != 0)
-			errno = disk_unlink(temp_dir, temp) == 0 ? EEXIST : errno;
-	}
-	close(dir);
-}
-
-static int prune_refs(const char *name, void *arg)
-{
-	int dir = *(int *)arg;
-	struct disk_stat st;
-	int below;
-
-	if (disk_stat(dir, name, &st) != 0 || st.type != DISK_DIRECTORY)
-		return 0;
-	below = disk_open_dir(dir, name);
-	if (below < 0)
-		return 0;
-	if (disk_list(below, prune_refs, &below) == 0 && disk_rmdir(dir, name) != 0)
-		errno = 0; /* it still holds refs */
-	close(below);
-	return 0;
-}
-
 /* ---- MOVE, LOOK AGAIN, undo ---- */
 
 static int open_trash(struct hf_removal *hr)
@@ -345,7 +275,7 @@ static void restore_refs(struct hf_removal *hr)
 	if (open_trash(hr) < 0)
 		return;
 	for (size_t i = 0; i < hr->ref_count; i++)
-		restore_ref(hr, hr->trash_fd, hr->refs[i]);
+		hf_refs_restore(hr->repo.fd, hr->trash_fd, hr->refs[i], hr->commit);
 }
 
 enum removal_outcome hf_remove_move(struct removal_task *task)
@@ -356,7 +286,8 @@ enum removal_outcome hf_remove_move(struct removal_task *task)
 	if (disk_mkdir(hr->repo.fd, hr->trash) != 0 || open_trash(hr) < 0)
 		return removal_end(task, REMOVAL_FAILED, "cannot make a folder: %s",
 				   strerror(errno));
-	if (remove_refs(hr) == 0 && snapshot_to(hr, true) == 0)
+	if (hf_refs_remove(hr->repo.fd, hr->refs, hr->ref_count, hr->commit) == 0 &&
+	    snapshot_to(hr, true) == 0)
 		return REMOVAL_GOES_ON;
 	error = errno;
 	restore_refs(hr);
@@ -448,7 +379,6 @@ static void trash_extras(struct hf_removal *hr)
 	char name[512];
 	int trees = disk_open_dir(hr->repo.fd, "trees");
 	int absent = disk_open_dir(hr->repo.fd, ".no_exist");
-	int refs = disk_open_dir(hr->repo.fd, "refs");
 	int rc = 0;
 
 	/* What the official tool forgets. Any of it may be missing. */
@@ -461,10 +391,7 @@ static void trash_extras(struct hf_removal *hr)
 		rc |= disk_move(absent, hr->commit, hr->trash_fd, "no_exist");
 		close(absent);
 	}
-	if (refs >= 0) {
-		rc |= disk_list(refs, prune_refs, &refs);
-		close(refs);
-	}
+	hf_refs_prune(hr->repo.fd);
 	if (rc != 0)
 		errno = 0;
 }
@@ -513,94 +440,12 @@ enum removal_outcome hf_remove_recover(struct removal_task *task, const cJSON *i
 	return REMOVAL_DELETED;
 }
 
-/* ---- the empty shell of a repository ---- */
-
-static int is_entry(const char *name, void *arg)
-{
-	(void)name;
-	(void)arg;
-	return 1;
-}
-
-static bool empty_dir(int at, const char *name)
-{
-	int fd = disk_open_dir(at, name);
-	int rc;
-
-	if (fd < 0)
-		return errno == ENOENT;
-	rc = disk_list(fd, is_entry, NULL);
-	close(fd);
-	return rc == 0;
-}
-
-/* Returns 1 for a name that no client of the cache makes: somebody else's, never removed. */
-static int is_foreign(const char *name, void *arg)
-{
-	static const char *const known[] = {"snapshots", "blobs", "refs", "trees", ".no_exist"};
-
-	(void)arg;
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (strcmp(name, known[i]) == 0)
-			return 0;
-	}
-	return 1;
-}
-
-static bool is_shell(int repo_fd)
-{
-	return disk_list(repo_fd, is_foreign, NULL) == 0 && empty_dir(repo_fd, "snapshots") &&
-	       empty_dir(repo_fd, "blobs") && empty_dir(repo_fd, "refs");
-}
-
-/* Removes what is left of a repository's folder: empty folders and small files of the client. */
-static int empty_shell(const char *name, void *arg)
-{
-	int dir = *(int *)arg;
-	struct disk_stat st;
-	int below;
-
-	if (disk_stat(dir, name, &st) != 0)
-		return 0;
-	if (st.type != DISK_DIRECTORY)
-		return disk_unlink(dir, name);
-	below = disk_open_dir(dir, name);
-	if (below < 0)
-		return -1;
-	if (disk_list(below, empty_shell, &below) != 0) {
-		close(below);
-		return -1;
-	}
-	close(below);
-	return disk_rmdir(dir, name);
-}
-
-/*
- * After the last revision: the folder goes too. It is moved out of sight first, so that no client
- * sees half of it, and moved back if one has begun to use it in that moment.
- */
+/* After the last revision the repository's folder goes too. */
 void hf_remove_finish(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
-	int scratch = root_open_scratch(task->root);
-	int shell;
 
-	if (scratch < 0)
-		return;
-	if (is_shell(hr->repo.fd) &&
-	    disk_move(task->root->fd, hr->folder, scratch, hr->trash) == 0) {
-		shell = disk_open_dir(scratch, hr->trash);
-		if (shell >= 0 && is_shell(shell)) {
-			if (disk_list(shell, empty_shell, &shell) != 0 ||
-			    disk_rmdir(scratch, hr->trash) != 0)
-				errno = 0; /* found and emptied at the next start */
-		} else if (disk_move(scratch, hr->trash, task->root->fd, hr->folder) != 0) {
-			errno = 0; /* the client has made a new one already */
-		}
-		if (shell >= 0)
-			close(shell);
-	}
-	close(scratch);
+	hf_shell_remove(task->root, hr->folder, hr->repo.fd, hr->trash);
 }
 
 void hf_remove_end(struct removal_task *task)

@@ -6,11 +6,7 @@
 #ifndef LARDER_HF_REMOVE_H
 #define LARDER_HF_REMOVE_H
 
-#include "agent/hf_judge.h"
 #include "agent/layout.h"
-
-struct hf_repo;
-struct hf_revision;
 
 enum removal_outcome hf_remove_check(struct removal_task *task);
 enum removal_outcome hf_remove_take(struct removal_task *task);
@@ -23,10 +19,5 @@ enum removal_outcome hf_remove_recover(struct removal_task *task, const cJSON *i
 				       bool committed, char *trash, size_t size);
 void hf_remove_finish(struct removal_task *task);
 void hf_remove_end(struct removal_task *task);
-
-/* Shared with the scan (layout_huggingface.c). */
-enum hf_verdict hf_verdict_of(const struct root *root, struct hf_repo *repo,
-			      struct hf_revision *rev, bool downloading, char *why, size_t size);
-int64_t hf_newest_use(const struct root *root, const struct hf_revision *rev);
 
 #endif

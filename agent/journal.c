@@ -13,8 +13,8 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "agent/journal_record.h"
 #include "common/clock.h"
-#include "common/digest.h"
 #include "common/file_io.h"
 #include "common/json_doc.h"
 #include "common/log.h"
@@ -23,7 +23,6 @@
 #define FILE_MAX      (256 << 20)
 #define RESERVE_BYTES (256 << 10)
 #define COMPACT_BYTES (1 << 20)
-#define DIGEST_LEN    8
 
 struct use_entry {
 	char *model;
@@ -47,109 +46,6 @@ struct journal {
 	size_t size, compact_size;
 	size_t damaged;
 };
-
-/* ---- records ---- */
-
-static char *record_line(cJSON *record, size_t *len)
-{
-	char *json = cJSON_PrintUnformatted(record);
-	char digest[41];
-	char *line;
-
-	cJSON_Delete(record);
-	if (json == NULL)
-		abort();
-	digest_hex40(digest, json, strlen(json));
-	line = xasprintf("%.*s %s\n", DIGEST_LEN, digest, json);
-	*len = strlen(line);
-	cJSON_free(json);
-	return line;
-}
-
-static cJSON *record(const char *kind)
-{
-	cJSON *r = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(r, "k", kind);
-	return r;
-}
-
-static cJSON *header_record(const struct journal *j)
-{
-	cJSON *r = record("journal");
-
-	cJSON_AddStringToObject(r, "id", j->id);
-	json_doc_add_int64(r, "next", j->next_number);
-	json_doc_add_int64(r, "epoch", j->epoch);
-	return r;
-}
-
-static cJSON *use_record(const struct use_entry *use)
-{
-	cJSON *r = record("use");
-
-	cJSON_AddStringToObject(r, "model", use->model);
-	json_doc_add_int64(r, "used", use->used_redis_ms);
-	cJSON_AddStringToObject(r, "source", use->source);
-	return r;
-}
-
-static cJSON *intent_record(const struct intent *intent)
-{
-	cJSON *r = record("intent");
-
-	cJSON_AddStringToObject(r, "txn", intent->txn);
-	cJSON_AddStringToObject(r, "root", intent->root);
-	cJSON_AddStringToObject(r, "model", intent->model);
-	cJSON_AddStringToObject(r, "locator", intent->locator);
-	cJSON_AddStringToObject(r, "command", intent->command);
-	cJSON_AddBoolToObject(r, "committed", intent->committed);
-	cJSON_AddItemToObject(r, "detail", cJSON_Duplicate(intent->detail, 1));
-	return r;
-}
-
-static cJSON *receipt_record(const struct receipt *receipt)
-{
-	cJSON *r = record("receipt");
-
-	json_doc_add_int64(r, "number", receipt->number);
-	cJSON_AddStringToObject(r, "model", receipt->model);
-	cJSON_AddStringToObject(r, "id", receipt->id);
-	cJSON_AddStringToObject(r, "outcome", receipt->outcome);
-	json_doc_add_int64(r, "bytes", receipt->bytes);
-	cJSON_AddStringToObject(r, "why", receipt->why);
-	cJSON_AddStringToObject(r, "reason", command_reason_name(receipt->reason));
-	json_doc_add_int64(r, "epoch", receipt->epoch);
-	json_doc_add_int64(r, "used", receipt->last_used_ms);
-	json_doc_add_int64(r, "took", receipt->took_ms);
-	return r;
-}
-
-static const char *text_of(const cJSON *r, const char *key)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, key));
-
-	return text != NULL ? text : "";
-}
-
-/* Times and counts are below 2^53, where a double is exact. */
-static int64_t number_of(const cJSON *r, const char *key)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(r, key);
-
-	return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : 0;
-}
-
-const char *receipt_outcome(const char *text)
-{
-	static const char *const words[] = {"deleted", "gone", "refused", "failed"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		if (strcmp(words[i], text) == 0)
-			return words[i];
-	}
-	return NULL;
-}
 
 /* ---- state ---- */
 
@@ -234,21 +130,10 @@ static void drop_receipts(struct journal *j, int64_t up_to)
 
 static void replay_receipt(struct journal *j, const cJSON *r)
 {
-	struct receipt receipt = {
-		.number = number_of(r, "number"),
-		.outcome = receipt_outcome(text_of(r, "outcome")),
-		.bytes = number_of(r, "bytes"),
-		.epoch = number_of(r, "epoch"),
-		.last_used_ms = number_of(r, "used"),
-		.took_ms = number_of(r, "took"),
-	};
+	struct receipt receipt;
 
-	if (receipt.outcome == NULL ||
-	    command_reason_parse(text_of(r, "reason"), &receipt.reason) != 0)
+	if (journal_record_read_receipt(r, &receipt) != 0)
 		return;
-	snprintf(receipt.model, sizeof(receipt.model), "%s", text_of(r, "model"));
-	snprintf(receipt.id, sizeof(receipt.id), "%s", text_of(r, "id"));
-	snprintf(receipt.why, sizeof(receipt.why), "%s", text_of(r, "why"));
 	add_receipt(j, &receipt);
 	if (receipt.number >= j->next_number)
 		j->next_number = receipt.number + 1;
@@ -256,69 +141,55 @@ static void replay_receipt(struct journal *j, const cJSON *r)
 
 static void replay_intent(struct journal *j, const cJSON *r)
 {
-	struct intent intent = {
-		.root = (char *)text_of(r, "root"),
-		.model = (char *)text_of(r, "model"),
-		.locator = (char *)text_of(r, "locator"),
-		.detail = cJSON_GetObjectItemCaseSensitive(r, "detail"),
-		.committed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(r, "committed")),
-	};
+	struct intent intent;
 
-	snprintf(intent.txn, sizeof(intent.txn), "%s", text_of(r, "txn"));
-	snprintf(intent.command, sizeof(intent.command), "%s", text_of(r, "command"));
+	journal_record_read_intent(r, &intent);
 	add_intent(j, &intent);
 }
 
 static void replay(struct journal *j, const cJSON *r)
 {
-	const char *kind = text_of(r, "k");
+	const char *kind = journal_record_text(r, "k");
 
 	if (strcmp(kind, "journal") == 0) {
-		snprintf(j->id, sizeof(j->id), "%s", text_of(r, "id"));
-		j->next_number = number_of(r, "next");
-		j->epoch = number_of(r, "epoch");
+		snprintf(j->id, sizeof(j->id), "%s", journal_record_text(r, "id"));
+		j->next_number = journal_record_number(r, "next");
+		j->epoch = journal_record_number(r, "epoch");
 	} else if (strcmp(kind, "use") == 0) {
-		set_use(j, text_of(r, "model"), number_of(r, "used"), text_of(r, "source"), false);
+		set_use(j, journal_record_text(r, "model"), journal_record_number(r, "used"),
+			journal_record_text(r, "source"), false);
 	} else if (strcmp(kind, "forget") == 0) {
-		journal_forget_use(j, text_of(r, "model"));
+		journal_forget_use(j, journal_record_text(r, "model"));
 	} else if (strcmp(kind, "epoch") == 0) {
-		if (number_of(r, "epoch") > j->epoch)
-			j->epoch = number_of(r, "epoch");
+		if (journal_record_number(r, "epoch") > j->epoch)
+			j->epoch = journal_record_number(r, "epoch");
 	} else if (strcmp(kind, "intent") == 0) {
 		replay_intent(j, r);
 	} else if (strcmp(kind, "commit") == 0) {
-		struct intent *intent = find_intent(j, text_of(r, "txn"));
+		struct intent *intent = find_intent(j, journal_record_text(r, "txn"));
 
 		if (intent != NULL)
 			intent->committed = true;
 	} else if (strcmp(kind, "end") == 0) {
-		drop_intent(j, text_of(r, "txn"));
+		drop_intent(j, journal_record_text(r, "txn"));
 	} else if (strcmp(kind, "receipt") == 0) {
-		drop_intent(j, text_of(r, "txn"));
+		drop_intent(j, journal_record_text(r, "txn"));
 		replay_receipt(j, r);
 	} else if (strcmp(kind, "confirmed") == 0) {
-		drop_receipts(j, number_of(r, "number"));
+		drop_receipts(j, journal_record_number(r, "number"));
 	}
 }
 
-static void replay_line(struct journal *j, char *line, size_t len)
+static void replay_line(struct journal *j, const char *line, size_t len)
 {
-	char digest[41];
-	cJSON *r;
+	cJSON *r = journal_record_parse(line, len);
 
-	if (len > DIGEST_LEN + 1 && line[DIGEST_LEN] == ' ') {
-		digest_hex40(digest, line + DIGEST_LEN + 1, len - DIGEST_LEN - 1);
-		if (memcmp(digest, line, DIGEST_LEN) == 0) {
-			r = cJSON_Parse(line + DIGEST_LEN + 1);
-			if (cJSON_IsObject(r)) {
-				replay(j, r);
-				cJSON_Delete(r);
-				return;
-			}
-			cJSON_Delete(r);
-		}
+	if (r == NULL) {
+		j->damaged++;
+		return;
 	}
-	j->damaged++;
+	replay(j, r);
+	cJSON_Delete(r);
 }
 
 static int read_all(struct journal *j, struct err *err)
@@ -355,7 +226,7 @@ static void reserve(const struct journal *j)
 static int append(struct journal *j, cJSON *r, bool durable)
 {
 	size_t len;
-	char *line = record_line(r, &len);
+	char *line = journal_record_line(r, &len);
 	int rc = file_write_all(j->fd, line, len);
 
 	free(line);
@@ -374,7 +245,7 @@ struct text {
 static void add_line(struct text *text, cJSON *r)
 {
 	size_t len;
-	char *line = record_line(r, &len);
+	char *line = journal_record_line(r, &len);
 
 	while (text->room - text->used < len + 1) {
 		text->room = text->room > 0 ? text->room * 2 : 65536;
@@ -391,15 +262,15 @@ static int compact(struct journal *j, struct err *err)
 	struct text text = {0};
 	int fd, rc;
 
-	add_line(&text, header_record(j));
+	add_line(&text, journal_record_header(j->id, j->next_number, j->epoch));
 	for (struct use_entry *use = j->uses; use != NULL; use = use->hh.next) {
 		use->dirty = false;
-		add_line(&text, use_record(use));
+		add_line(&text, journal_record_use(use->model, use->used_redis_ms, use->source));
 	}
 	for (size_t i = 0; i < j->intent_count; i++)
-		add_line(&text, intent_record(&j->intents[i]));
+		add_line(&text, journal_record_intent(&j->intents[i]));
 	for (size_t i = 0; i < j->receipt_count; i++)
-		add_line(&text, receipt_record(&j->receipts[i]));
+		add_line(&text, journal_record_receipt(&j->receipts[i]));
 	rc = file_write_atomic(j->path, text.data, text.used, err);
 	free(text.data);
 	if (rc != 0)
@@ -491,7 +362,7 @@ int journal_raise_epoch(struct journal *j, int64_t epoch)
 
 	if (epoch <= j->epoch)
 		return 0;
-	r = record("epoch");
+	r = journal_record("epoch");
 	json_doc_add_int64(r, "epoch", epoch);
 	pthread_mutex_lock(&j->lock);
 	rc = append(j, r, true);
@@ -542,7 +413,8 @@ int journal_flush(struct journal *j)
 	for (struct use_entry *use = j->uses; use != NULL && rc == 0; use = use->hh.next) {
 		if (!use->dirty)
 			continue;
-		rc = append(j, use_record(use), false);
+		rc = append(j, journal_record_use(use->model, use->used_redis_ms, use->source),
+			    false);
 		use->dirty = rc != 0;
 	}
 	if (rc == 0)
@@ -556,7 +428,7 @@ int journal_begin(struct journal *j, const struct intent *intent)
 	int rc;
 
 	pthread_mutex_lock(&j->lock);
-	rc = append(j, intent_record(intent), true);
+	rc = append(j, journal_record_intent(intent), true);
 	if (rc == 0)
 		add_intent(j, intent);
 	pthread_mutex_unlock(&j->lock);
@@ -565,7 +437,7 @@ int journal_begin(struct journal *j, const struct intent *intent)
 
 int journal_commit(struct journal *j, const char *txn)
 {
-	cJSON *r = record("commit");
+	cJSON *r = journal_record("commit");
 	struct intent *intent;
 	int rc;
 
@@ -587,9 +459,9 @@ int journal_end(struct journal *j, const char *txn, struct receipt *receipt)
 	pthread_mutex_lock(&j->lock);
 	if (receipt != NULL) {
 		receipt->number = j->next_number;
-		r = receipt_record(receipt);
+		r = journal_record_receipt(receipt);
 	} else {
-		r = record("end");
+		r = journal_record("end");
 	}
 	cJSON_AddStringToObject(r, "txn", txn);
 	/* Without a receipt nothing is lost when the end is: the removal then ends once more. */
@@ -622,7 +494,7 @@ size_t journal_receipts(struct journal *j, struct receipt *out, size_t max)
 
 void journal_confirmed(struct journal *j, int64_t up_to)
 {
-	cJSON *r = record("confirmed");
+	cJSON *r = journal_record("confirmed");
 
 	json_doc_add_int64(r, "number", up_to);
 	pthread_mutex_lock(&j->lock);

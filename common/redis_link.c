@@ -24,6 +24,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/redis_info.h"
 #include "common/redis_tls.h"
 #include "common/xmem.h"
 
@@ -219,20 +220,6 @@ static void greeting_must_succeed(const redisReply *reply, const char *why, void
 	link->drop_why = link->last_error;
 }
 
-static void info_field(const char *info, const char *name, char *out, size_t size)
-{
-	char wanted[40];
-	const char *at;
-
-	out[0] = '\0';
-	snprintf(wanted, sizeof(wanted), "\n%s:", name);
-	at = strstr(info, wanted);
-	if (at == NULL)
-		return;
-	at += strlen(wanted);
-	snprintf(out, size, "%.*s", (int)strcspn(at, "\r\n"), at);
-}
-
 static void came_up(struct redis_link *link)
 {
 	link->state = LINK_UP;
@@ -249,7 +236,7 @@ static void got_info(const redisReply *reply, const char *why, void *arg)
 {
 	struct redis_link *link = arg;
 	struct redis_link_server *server = &link->server;
-	char loading[8];
+	bool loading;
 
 	(void)why;
 	if (reply == NULL)
@@ -259,14 +246,8 @@ static void got_info(const redisReply *reply, const char *why, void *arg)
 		link->drop_why = link->last_error;
 		return;
 	}
-	info_field(reply->str, "redis_version", server->version, sizeof(server->version));
-	info_field(reply->str, "run_id", server->run_id, sizeof(server->run_id));
-	info_field(reply->str, "role", server->role, sizeof(server->role));
-	info_field(reply->str, "redis_mode", server->mode, sizeof(server->mode));
-	info_field(reply->str, "maxmemory_policy", server->maxmemory_policy,
-		   sizeof(server->maxmemory_policy));
-	info_field(reply->str, "loading", loading, sizeof(loading));
-	if (strcmp(loading, "1") == 0) {
+	redis_info_parse(reply->str, server, &loading);
+	if (loading) {
 		note_error(link, "Redis is loading its dataset");
 		link->drop_why = link->last_error;
 		return;

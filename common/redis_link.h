@@ -20,6 +20,7 @@
 
 #include "common/err.h"
 #include "common/redis_args.h"
+#include "common/redis_info.h"
 #include "common/redis_url.h"
 
 struct evdns_base;
@@ -45,15 +46,6 @@ struct redis_link_target {
 	const char *client_name;    /* shown by CLIENT LIST */
 	int64_t connect_timeout_ms; /* until the server has answered */
 	int64_t command_timeout_ms;
-};
-
-/* What the server said of itself when the link came up. */
-struct redis_link_server {
-	char version[32];
-	char run_id[48];
-	char role[16];
-	char mode[16];
-	char maxmemory_policy[32];
 };
 
 struct redis_link_hooks {
