@@ -45,8 +45,9 @@ static enum hf_lock_answer take(int dir, const char *name, int *out)
 	for (int tries = 0; tries < 3; tries++) {
 		int fd = open_lock(dir, name);
 
+		/* On a full disk no client can be downloading either. */
 		if (fd < 0)
-			return HF_LOCK_FAILED;
+			return errno == ENOSPC || errno == EDQUOT ? HF_LOCK_NONE : HF_LOCK_FAILED;
 		if (disk_flock(fd) != 0) {
 			close(fd);
 			return errno == EWOULDBLOCK ? HF_LOCK_HELD : HF_LOCK_FAILED;

@@ -1,4 +1,4 @@
-/* Removes and restores refs. */
+/* Moves refs aside, back, or away. */
 #include "agent/hf_refs.h"
 
 #include <errno.h>
@@ -8,65 +8,148 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/aside.h"
 #include "agent/disk.h"
 #include "common/file_io.h"
 
-/* Opens the folder of a ref below refs/; `*leaf` gets the last component. */
-static int open_ref_folder(int repo_fd, const char *ref, const char **leaf)
-{
-	const char *slash = strrchr(ref, '/');
-	char path[4200];
+#define PATH_SIZE 4200
+#define DEPTH_MAX 64
+/* A ref holds one commit; a larger file is something else. */
+#define REF_MAX 512
 
-	*leaf = slash != NULL ? slash + 1 : ref;
-	if ((size_t)snprintf(path, sizeof(path), "refs/%.*s", (int)(*leaf - ref), ref) >=
-	    sizeof(path))
-		return -1;
-	return disk_open_dir(repo_fd, path);
+struct search {
+	int repo_fd, fd;
+	const char *txn, *commit;
+	char path[PATH_SIZE]; /* of the folder being listed, below refs/ */
+	unsigned depth;
+};
+
+static bool says(int dir, const char *name, const char *commit)
+{
+	char *content = file_read_at(dir, name, REF_MAX, NULL, NULL);
+	bool same;
+
+	if (content == NULL)
+		return false;
+	content[strcspn(content, " \t\r\n")] = '\0';
+	same = strcmp(content, commit) == 0;
+	free(content);
+	return same;
 }
 
-/* Removes the refs that still say this commit. */
-int hf_refs_remove(int repo_fd, char *const *refs, size_t count, const char *commit)
-{
-	for (size_t i = 0; i < count; i++) {
-		const char *leaf;
-		int dir = open_ref_folder(repo_fd, refs[i], &leaf);
-		char *content = dir >= 0 ? file_read_at(dir, leaf, 512, NULL, NULL) : NULL;
-		int rc = 0;
+static int aside_entry(const char *name, void *arg);
 
-		if (content != NULL && strncmp(content, commit, strlen(commit)) == 0)
-			rc = disk_unlink(dir, leaf);
-		free(content);
-		if (dir >= 0)
-			close(dir);
-		if (rc != 0 && errno != ENOENT)
-			return -1;
+static int aside_folder(const struct search *search, const char *name)
+{
+	struct search below = *search;
+	size_t used = strlen(below.path);
+	int rc;
+
+	if (++below.depth > DEPTH_MAX ||
+	    (size_t)snprintf(below.path + used, PATH_SIZE - used, "%s/", name) >= PATH_SIZE - used)
+		return 0;
+	below.fd = disk_open_dir(search->fd, name);
+	if (below.fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	rc = disk_list(below.fd, aside_entry, &below);
+	close(below.fd);
+	return rc;
+}
+
+static int aside_entry(const char *name, void *arg)
+{
+	const struct search *search = arg;
+	char ref[PATH_SIZE], aside[ASIDE_NAME_SIZE];
+	struct disk_stat st;
+
+	if (disk_stat(search->fd, name, &st) != 0)
+		return errno == ENOENT ? 0 : -1;
+	if (st.type == DISK_DIRECTORY)
+		return aside_folder(search, name);
+	if (st.type != DISK_FILE || !says(search->fd, name, search->commit))
+		return 0;
+	if ((size_t)snprintf(ref, sizeof(ref), "%s%s", search->path, name) >= sizeof(ref) ||
+	    aside_name(aside, ASIDE_REF, search->txn, ref) != 0) {
+		errno = ENAMETOOLONG;
+		return -1;
 	}
+	return disk_move(search->fd, name, search->repo_fd, aside) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+int hf_refs_aside(int repo_fd, const char *txn, const char *commit)
+{
+	struct search search = {.repo_fd = repo_fd, .txn = txn, .commit = commit};
+	int rc, saved;
+
+	search.fd = disk_open_dir(repo_fd, "refs");
+	if (search.fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	rc = disk_list(search.fd, aside_entry, &search);
+	saved = errno;
+	close(search.fd);
+	errno = saved;
+	return rc;
+}
+
+/* ---- back, or away ---- */
+
+struct moved {
+	int repo_fd;
+	const char *txn;
+};
+
+/* Puts one ref back to its place; false when there is one already. */
+static bool put_back(int repo_fd, const char *aside, const char *ref)
+{
+	const char *slash = strrchr(ref, '/');
+	const char *leaf = slash != NULL ? slash + 1 : ref;
+	char path[PATH_SIZE];
+	int dir;
+	bool done;
+
+	snprintf(path, sizeof(path), "refs/%.*s", (int)(leaf - ref), ref);
+	dir = disk_open_dir(repo_fd, path);
+	if (dir < 0)
+		return false;
+	done = disk_move(repo_fd, aside, dir, leaf) == 0;
+	close(dir);
+	return done;
+}
+
+static int restore_entry(const char *name, void *arg)
+{
+	const struct moved *moved = arg;
+	struct aside aside;
+
+	if (!aside_parse(name, &aside) || aside.kind != ASIDE_REF ||
+	    strcmp(aside.txn, moved->txn) != 0)
+		return 0;
+	if (!put_back(moved->repo_fd, name, aside.rest) && errno == EEXIST &&
+	    disk_unlink(moved->repo_fd, name) != 0)
+		errno = 0; /* it only lies there */
 	return 0;
 }
 
-/* Writes a ref that is missing: complete elsewhere first, then moved to its place. */
-void hf_refs_restore(int repo_fd, int temp_dir, const char *ref, const char *commit)
+static int drop_entry(const char *name, void *arg)
 {
-	static const char temp[] = "ref";
-	const char *leaf;
-	int dir = open_ref_folder(repo_fd, ref, &leaf);
-	int fd;
+	const struct moved *moved = arg;
+	struct aside aside;
 
-	if (dir < 0)
-		return;
-	fd = disk_create(temp_dir, temp, 0644);
-	if (fd >= 0) {
-		bool whole = file_write_all(fd, commit, strlen(commit)) == 0;
-
-		close(fd);
-		/* A client may have written it again meanwhile: theirs stays. */
-		if (!whole || disk_move(temp_dir, temp, dir, leaf) != 0)
-			errno = disk_unlink(temp_dir, temp) == 0 ? EEXIST : errno;
-	}
-	close(dir);
+	if (aside_parse(name, &aside) && aside.kind == ASIDE_REF &&
+	    strcmp(aside.txn, moved->txn) == 0 && disk_unlink(moved->repo_fd, name) != 0)
+		errno = 0; /* it only lies there */
+	return 0;
 }
 
-static int prune_refs(const char *name, void *arg)
+void hf_refs_restore(int repo_fd, const char *txn)
+{
+	struct moved moved = {repo_fd, txn};
+
+	if (disk_list(repo_fd, restore_entry, &moved) != 0)
+		errno = 0; /* found again at the next start */
+}
+
+static int prune_entry(const char *name, void *arg)
 {
 	int dir = *(int *)arg;
 	struct disk_stat st;
@@ -77,19 +160,22 @@ static int prune_refs(const char *name, void *arg)
 	below = disk_open_dir(dir, name);
 	if (below < 0)
 		return 0;
-	if (disk_list(below, prune_refs, &below) == 0 && disk_rmdir(dir, name) != 0)
+	if (disk_list(below, prune_entry, &below) == 0 && disk_rmdir(dir, name) != 0)
 		errno = 0; /* it still holds refs */
 	close(below);
 	return 0;
 }
 
-void hf_refs_prune(int repo_fd)
+void hf_refs_drop(int repo_fd, const char *txn)
 {
+	struct moved moved = {repo_fd, txn};
 	int refs = disk_open_dir(repo_fd, "refs");
+	int rc = disk_list(repo_fd, drop_entry, &moved);
 
-	if (refs < 0)
-		return;
-	if (disk_list(refs, prune_refs, &refs) != 0)
+	if (refs >= 0) {
+		rc |= disk_list(refs, prune_entry, &refs);
+		close(refs);
+	}
+	if (rc != 0)
 		errno = 0; /* nothing depends on it */
-	close(refs);
 }

@@ -1,21 +1,22 @@
 /*
- * The refs of a repository that name one commit: refs/<name> whose content is the commit. They go
- * before its snapshot does, and come back when that comes back.
+ * The refs of a repository that name one commit: refs/<name> whose content is the commit. They are
+ * moved aside before its snapshot is, and come back when that comes back.
  */
 #ifndef LARDER_HF_REFS_H
 #define LARDER_HF_REFS_H
 
-#include <stddef.h>
-
 #include "common/attributes.h"
 
-/* Removes those of `refs` that still say `commit`. -1 with errno when one cannot be removed. */
-int hf_refs_remove(int repo_fd, char *const *refs, size_t count, const char *commit) MUST_USE;
+/*
+ * Moves every ref that says `commit` into the repository's folder, under the names of aside.h. -1
+ * with errno when one cannot be moved; some may have been.
+ */
+int hf_refs_aside(int repo_fd, const char *txn, const char *commit) MUST_USE;
 
-/* Writes a ref that is missing; one that is there stays. `temp_dir` is on the same file system. */
-void hf_refs_restore(int repo_fd, int temp_dir, const char *ref, const char *commit);
+/* Puts them back. Where a client has written the same ref meanwhile, theirs stays. */
+void hf_refs_restore(int repo_fd, const char *txn);
 
-/* Removes empty folders below refs/, but not refs/ itself, which clients look for. */
-void hf_refs_prune(int repo_fd);
+/* Removes them for good, and empty folders below refs/, but not refs/ itself: clients want it. */
+void hf_refs_drop(int repo_fd, const char *txn);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * Removes one revision from a Hugging Face cache.
  *
- * The snapshot goes to <repository>/.larder-trash-<txn>/<commit>, as deep as it was, so that its
- * links still lead to their blobs until these follow it, and one rename brings it back.
+ * The snapshot is renamed to <repository>/.larder-trash-<txn>.<commit>, which one rename undoes;
+ * the commit renames that to .larder-done-<txn>; then the blobs that only it refers to follow into
+ * it.
  */
 #include "agent/hf_remove.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/aside.h"
 #include "agent/busy.h"
 #include "agent/hf_evidence.h"
 #include "agent/hf_lock.h"
@@ -22,7 +24,6 @@
 #include "agent/root.h"
 #include "common/xmem.h"
 
-#define TRASH_NAME_SIZE 64
 /* Leases and locks that are held at once; a revision with more files is tested, then tested again.
  */
 #define LEASES_MAX 4096
@@ -31,10 +32,8 @@
 struct hf_removal {
 	struct hf_repo repo;
 	char *folder, *commit;
-	int store_fd, trash_fd;
-	char trash[TRASH_NAME_SIZE]; /* below the repository */
-	char **refs;		     /* names below refs/ that said this commit */
-	size_t ref_count;
+	int store_fd;
+	char whole[ASIDE_NAME_SIZE], done[ASIDE_NAME_SIZE]; /* in the repository's folder */
 };
 
 static void split_locator(struct hf_removal *hr, const char *locator)
@@ -45,14 +44,18 @@ static void split_locator(struct hf_removal *hr, const char *locator)
 	hr->commit = xstrdup(slash + 1);
 }
 
+/* NULL: its name is too long to be moved aside. */
 static struct hf_removal *begin(struct removal_task *task)
 {
 	struct hf_removal *hr = xcalloc(1, sizeof(*hr));
 
-	hr->repo.fd = hr->trash_fd = -1;
-	hr->store_fd = hf_store_open(task->root->fd);
-	snprintf(hr->trash, sizeof(hr->trash), LARDER_TRASH "%s", task->txn);
 	task->layout_data = hr;
+	hr->repo.fd = -1;
+	hr->store_fd = hf_store_open(task->root->fd);
+	split_locator(hr, task->locator);
+	if (aside_name(hr->whole, ASIDE_WHOLE, task->txn, hr->commit) != 0 ||
+	    aside_name(hr->done, ASIDE_DONE, task->txn, "") != 0)
+		return NULL;
 	return hr;
 }
 
@@ -90,7 +93,8 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 	enum hf_verdict verdict;
 	int64_t stale;
 
-	split_locator(hr, task->locator);
+	if (hr == NULL)
+		return removal_end(task, REMOVAL_REFUSED, "its name is too long");
 	if (hr->commit[0] == '\0')
 		return removal_end(task, REMOVAL_REFUSED, "it has no revision yet");
 	outcome = read_repo(task, hr);
@@ -111,7 +115,6 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
 	if (any_frozen(hr, rev))
 		return removal_end(task, REMOVAL_REFUSED, "immutable files");
-	hr->refs = hf_repo_refs(&hr->repo, hr->commit, &hr->ref_count);
 	return REMOVAL_GOES_ON;
 }
 
@@ -224,58 +227,23 @@ enum removal_outcome hf_remove_take(struct removal_task *task)
 	return outcome;
 }
 
-/* ---- refs ---- */
+/* ---- MOVE, LOOK AGAIN, undo, COMMIT ---- */
 
-cJSON *hf_remove_intent(struct removal_task *task)
-{
-	struct hf_removal *hr = task->layout_data;
-	cJSON *intent = cJSON_CreateObject();
-	cJSON *refs = cJSON_AddArrayToObject(intent, "refs");
-
-	for (size_t i = 0; i < hr->ref_count; i++)
-		cJSON_AddItemToArray(refs, cJSON_CreateString(hr->refs[i]));
-	return intent;
-}
-
-/* ---- MOVE, LOOK AGAIN, undo ---- */
-
-static int open_trash(struct hf_removal *hr)
-{
-	if (hr->trash_fd < 0)
-		hr->trash_fd = disk_open_dir(hr->repo.fd, hr->trash);
-	return hr->trash_fd;
-}
-
-static int snapshot_to(struct hf_removal *hr, bool into_trash)
+static int move_snapshot(struct hf_removal *hr, bool aside)
 {
 	int snapshots = disk_open_dir(hr->repo.fd, "snapshots");
-	int rc = -1;
+	int rc, saved;
 
 	if (snapshots < 0)
 		return -1;
-	if (into_trash)
-		rc = disk_move(snapshots, hr->commit, hr->trash_fd, hr->commit);
+	if (aside)
+		rc = disk_move(snapshots, hr->commit, hr->repo.fd, hr->whole);
 	else
-		rc = disk_move(hr->trash_fd, hr->commit, snapshots, hr->commit);
+		rc = disk_move(hr->repo.fd, hr->whole, snapshots, hr->commit);
+	saved = errno;
 	close(snapshots);
+	errno = saved;
 	return rc;
-}
-
-static void drop_trash(struct hf_removal *hr)
-{
-	if (hr->trash_fd >= 0)
-		close(hr->trash_fd);
-	hr->trash_fd = -1;
-	if (disk_rmdir(hr->repo.fd, hr->trash) != 0)
-		errno = 0; /* not empty: it is emptied later */
-}
-
-static void restore_refs(struct hf_removal *hr)
-{
-	if (open_trash(hr) < 0)
-		return;
-	for (size_t i = 0; i < hr->ref_count; i++)
-		hf_refs_restore(hr->repo.fd, hr->trash_fd, hr->refs[i], hr->commit);
 }
 
 enum removal_outcome hf_remove_move(struct removal_task *task)
@@ -283,15 +251,11 @@ enum removal_outcome hf_remove_move(struct removal_task *task)
 	struct hf_removal *hr = task->layout_data;
 	int error;
 
-	if (disk_mkdir(hr->repo.fd, hr->trash) != 0 || open_trash(hr) < 0)
-		return removal_end(task, REMOVAL_FAILED, "cannot make a folder: %s",
-				   strerror(errno));
-	if (hf_refs_remove(hr->repo.fd, hr->refs, hr->ref_count, hr->commit) == 0 &&
-	    snapshot_to(hr, true) == 0)
+	/* Refs first: a ref without its snapshot makes clients give the repository up. */
+	if (hf_refs_aside(hr->repo.fd, task->txn, hr->commit) == 0 && move_snapshot(hr, true) == 0)
 		return REMOVAL_GOES_ON;
 	error = errno;
-	restore_refs(hr);
-	drop_trash(hr);
+	hf_refs_restore(hr->repo.fd, task->txn);
 	if (error == ENOENT)
 		return removal_end(task, REMOVAL_GONE, "it is not there any more");
 	return removal_end(task, REMOVAL_FAILED, "cannot be moved: %s", strerror(error));
@@ -300,52 +264,63 @@ enum removal_outcome hf_remove_move(struct removal_task *task)
 enum removal_outcome hf_remove_look_again(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
-	char snapshot[TRASH_NAME_SIZE + 512];
-	struct hf_revision *rev;
 
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
 	if (!busy_partial(task->busy))
 		return REMOVAL_GOES_ON;
-	rev = hf_repo_find(&hr->repo, hr->commit);
-	snprintf(snapshot, sizeof(snapshot), "%s/%s", hr->trash, hr->commit);
-	return lease_files(task, rev, snapshot, false);
+	return lease_files(task, hf_repo_find(&hr->repo, hr->commit), hr->whole, false);
 }
 
 enum undo_answer hf_remove_undo(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
+	enum undo_answer answer = UNDO_DONE;
 
-	if (open_trash(hr) < 0)
-		return errno == ENOENT ? UNDO_DONE : UNDO_FAILED;
-	if (snapshot_to(hr, false) != 0) {
+	if (move_snapshot(hr, false) != 0) {
 		if (errno == EEXIST || errno == ENOTEMPTY)
-			return UNDO_REPLACED;
-		if (errno != ENOENT)
+			answer = UNDO_REPLACED;
+		else if (errno != ENOENT)
 			return UNDO_FAILED;
 	}
-	restore_refs(hr);
-	drop_trash(hr);
-	return UNDO_DONE;
+	hf_refs_restore(hr->repo.fd, task->txn);
+	return answer;
+}
+
+int hf_remove_commit(struct removal_task *task)
+{
+	struct hf_removal *hr = task->layout_data;
+
+	if (disk_move(hr->repo.fd, hr->whole, hr->repo.fd, hr->done) != 0)
+		return -1;
+	/* Blobs may only go once this is certain. */
+	return disk_sync(hr->repo.fd);
 }
 
 /* ---- CLEAN ---- */
 
-static void trash_blob(struct removal_task *task, struct hf_blob *blob, int blobs_fd, size_t number)
+static void trash_blob(struct removal_task *task, struct hf_blob *blob, int blobs_fd, int done_fd,
+		       size_t number)
 {
 	struct hf_removal *hr = task->layout_data;
-	char name[32];
-	bool link_gone;
+	char name[48];
+	const struct hf_store_link link = {
+		.hub_fd = task->root->fd,
+		.store_fd = hr->store_fd,
+		.payload = blob->payload,
+		.blobs_fd = blobs_fd,
+		.name = blob->name,
+		.trash_fd = done_fd,
+		.trash_name = name,
+	};
+	bool moved;
 
-	if (blob->kind == HF_BLOB_SHARED) {
-		/* Not released: the link or the payload stays behind, as a leftover. */
-		if (!hf_store_release(task->root->fd, hr->store_fd, blob->payload, blobs_fd,
-				      blob->name, hr->trash_fd, &link_gone))
-			errno = 0;
-		return;
-	}
-	snprintf(name, sizeof(name), "blob-%zu", number);
-	if (disk_move(blobs_fd, blob->name, hr->trash_fd, name) != 0)
+	snprintf(name, sizeof(name), ASIDE_PREFIX "blob-%zu", number);
+	if (blob->kind == HF_BLOB_SHARED)
+		moved = hf_store_release(&link);
+	else
+		moved = disk_move(blobs_fd, blob->name, done_fd, name) == 0;
+	if (!moved)
 		errno = 0; /* stays behind, as a leftover */
 }
 
@@ -357,41 +332,47 @@ static void trash_blobs(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
 	struct hf_blob *blob, *next;
-	int blobs_fd, index;
+	int blobs_fd, done_fd, index;
 	size_t number = 0;
 
 	if (read_repo(task, hr) != REMOVAL_GOES_ON ||
-	    hf_repo_read_moved(&hr->repo, hr->trash, hr->commit) != 0)
+	    hf_repo_read_moved(&hr->repo, ".", hr->done) != 0)
 		return; /* unknown means keep */
 	index = (int)hr->repo.revision_count - 1;
 	blobs_fd = disk_open_dir(hr->repo.fd, "blobs");
-	if (blobs_fd < 0)
-		return;
+	done_fd = disk_open_dir(hr->repo.fd, hr->done);
 	HASH_ITER (hh, hr->repo.blobs, blob, next) {
-		if (goes_with(blob, index))
-			trash_blob(task, blob, blobs_fd, number++);
+		if (blobs_fd >= 0 && done_fd >= 0 && goes_with(blob, index))
+			trash_blob(task, blob, blobs_fd, done_fd, number++);
 	}
-	close(blobs_fd);
+	if (blobs_fd >= 0)
+		close(blobs_fd);
+	if (done_fd >= 0)
+		close(done_fd);
 }
 
-static void trash_extras(struct hf_removal *hr)
+/* What the official tool forgets. Any of it may be missing. */
+static void trash_extras(struct removal_task *task)
 {
+	struct hf_removal *hr = task->layout_data;
 	char name[512];
 	int trees = disk_open_dir(hr->repo.fd, "trees");
 	int absent = disk_open_dir(hr->repo.fd, ".no_exist");
+	int done = disk_open_dir(hr->repo.fd, hr->done);
 	int rc = 0;
 
-	/* What the official tool forgets. Any of it may be missing. */
 	snprintf(name, sizeof(name), "%s.json", hr->commit);
 	if (trees >= 0) {
 		rc |= disk_unlink(trees, name);
 		close(trees);
 	}
-	if (absent >= 0) {
-		rc |= disk_move(absent, hr->commit, hr->trash_fd, "no_exist");
+	if (absent >= 0 && done >= 0)
+		rc |= disk_move(absent, hr->commit, done, ASIDE_PREFIX "no_exist");
+	if (absent >= 0)
 		close(absent);
-	}
-	hf_refs_prune(hr->repo.fd);
+	if (done >= 0)
+		close(done);
+	hf_refs_drop(hr->repo.fd, task->txn);
 	if (rc != 0)
 		errno = 0;
 }
@@ -403,40 +384,40 @@ void hf_remove_clean(struct removal_task *task, char *trash, size_t size)
 	trash_blobs(task);
 	busy_free(task->busy);
 	task->busy = NULL;
-	trash_extras(hr);
-	snprintf(trash, size, "%s/%s", hr->folder, hr->trash);
+	trash_extras(task);
+	snprintf(trash, size, "%s/%s", hr->folder, hr->done);
 }
 
-enum removal_outcome hf_remove_recover(struct removal_task *task, const cJSON *intent,
-				       bool committed, char *trash, size_t size)
+enum removal_outcome hf_remove_recover(struct removal_task *task, char *trash, size_t size)
 {
 	struct hf_removal *hr = begin(task);
-	const cJSON *ref;
+	struct disk_stat st;
 
 	trash[0] = '\0';
-	split_locator(hr, task->locator);
+	if (hr == NULL)
+		return REMOVAL_REFUSED; /* such a one is never begun */
 	hr->repo.fd = disk_open_dir(task->root->fd, hr->folder);
 	if (hr->repo.fd < 0)
 		return errno == ENOENT ? REMOVAL_DELETED : REMOVAL_FAILED;
-	cJSON_ArrayForEach (ref, cJSON_GetObjectItemCaseSensitive(intent, "refs")) {
-		hr->refs = xrealloc(hr->refs, (hr->ref_count + 1) * sizeof(*hr->refs));
-		hr->refs[hr->ref_count++] = xstrdup(ref->valuestring);
-	}
-	if (!committed) {
-		struct disk_stat st;
+	if (disk_stat(hr->repo.fd, hr->done, &st) != 0) {
+		bool aside = disk_stat(hr->repo.fd, hr->whole, &st) == 0;
 
-		/* Refs go before the snapshot: a missing trash does not mean nothing happened. */
-		if (disk_stat(hr->repo.fd, hr->trash, &st) != 0 &&
-		    disk_mkdir(hr->repo.fd, hr->trash) != 0)
-			return REMOVAL_FAILED;
 		switch (hf_remove_undo(task)) {
-		case UNDO_DONE: return REMOVAL_REFUSED;
 		case UNDO_FAILED: return REMOVAL_FAILED;
-		case UNDO_REPLACED: break;
+		case UNDO_DONE:
+			/* Back, never begun, or already cleaned: the disk tells. */
+			if (aside)
+				return REMOVAL_REFUSED;
+			if (read_repo(task, hr) != REMOVAL_GOES_ON)
+				return REMOVAL_FAILED;
+			return hf_repo_find(&hr->repo, hr->commit) != NULL ? REMOVAL_REFUSED
+									   : REMOVAL_DELETED;
+		case UNDO_REPLACED:
+			if (hf_remove_commit(task) != 0)
+				return REMOVAL_FAILED;
 		}
 	}
-	if (open_trash(hr) >= 0)
-		hf_remove_clean(task, trash, size);
+	hf_remove_clean(task, trash, size);
 	return REMOVAL_DELETED;
 }
 
@@ -445,7 +426,7 @@ void hf_remove_finish(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
 
-	hf_shell_remove(task->root, hr->folder, hr->repo.fd, hr->trash);
+	hf_shell_remove(task->root, hr->folder, hr->repo.fd, hr->done);
 }
 
 void hf_remove_end(struct removal_task *task)
@@ -456,11 +437,6 @@ void hf_remove_end(struct removal_task *task)
 	task->busy = NULL;
 	if (hr == NULL)
 		return;
-	for (size_t i = 0; i < hr->ref_count; i++)
-		free(hr->refs[i]);
-	free(hr->refs);
-	if (hr->trash_fd >= 0)
-		close(hr->trash_fd);
 	if (hr->store_fd >= 0)
 		close(hr->store_fd);
 	hf_repo_free(&hr->repo);

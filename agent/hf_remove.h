@@ -10,13 +10,12 @@
 
 enum removal_outcome hf_remove_check(struct removal_task *task);
 enum removal_outcome hf_remove_take(struct removal_task *task);
-cJSON *hf_remove_intent(struct removal_task *task);
 enum removal_outcome hf_remove_move(struct removal_task *task);
 enum removal_outcome hf_remove_look_again(struct removal_task *task);
 enum undo_answer hf_remove_undo(struct removal_task *task);
+int hf_remove_commit(struct removal_task *task);
 void hf_remove_clean(struct removal_task *task, char *trash, size_t size);
-enum removal_outcome hf_remove_recover(struct removal_task *task, const cJSON *intent,
-				       bool committed, char *trash, size_t size);
+enum removal_outcome hf_remove_recover(struct removal_task *task, char *trash, size_t size);
 void hf_remove_finish(struct removal_task *task);
 void hf_remove_end(struct removal_task *task);
 

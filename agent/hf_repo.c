@@ -7,12 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/file_io.h"
 #include "common/xmem.h"
 
 #define PATH_SIZE 4096
 #define DEPTH_MAX 64
-#define REF_MAX	  512
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -421,65 +419,4 @@ uint64_t hf_repo_generation(const struct hf_repo *repo, const struct hf_revision
 	/* Short, so that the command stays readable; still 1 in 2^48 by chance. */
 	hash = (hash ^ hash >> 48) & UINT64_C(0xffffffffffff);
 	return hash != 0 ? hash : 1;
-}
-
-struct ref_search {
-	int fd;
-	const char *commit;
-	char path[PATH_SIZE];
-	unsigned depth;
-	char ***names;
-	size_t *count, *capacity;
-};
-
-static int search_refs(const char *name, void *arg)
-{
-	struct ref_search *search = arg;
-	struct ref_search below = *search;
-	struct disk_stat st;
-	char *content;
-	int rc = 0;
-
-	if (strlen(search->path) + strlen(name) + 2 > sizeof(below.path) ||
-	    search->depth > DEPTH_MAX || disk_stat(search->fd, name, &st) != 0)
-		return 0;
-	snprintf(below.path + strlen(search->path), sizeof(below.path) - strlen(search->path),
-		 "%s%s", name, st.type == DISK_DIRECTORY ? "/" : "");
-	if (st.type == DISK_DIRECTORY) {
-		below.depth++;
-		below.fd = disk_open_dir(search->fd, name);
-		if (below.fd >= 0) {
-			rc = disk_list(below.fd, search_refs, &below);
-			close(below.fd);
-		}
-		return rc;
-	}
-	content = st.type == DISK_FILE ? file_read_at(search->fd, name, REF_MAX, NULL, NULL) : NULL;
-	if (content == NULL)
-		return 0;
-	content[strcspn(content, " \t\r\n")] = '\0';
-	if (strcmp(content, search->commit) == 0) {
-		*search->names = xgrow(*search->names, *search->count, search->capacity,
-				       sizeof(**search->names));
-		(*search->names)[(*search->count)++] = xstrdup(below.path);
-	}
-	free(content);
-	return 0;
-}
-
-char **hf_repo_refs(const struct hf_repo *repo, const char *commit, size_t *count)
-{
-	char **names = NULL;
-	size_t capacity = 0;
-	struct ref_search search = {
-		.commit = commit, .names = &names, .count = count, .capacity = &capacity};
-
-	*count = 0;
-	search.fd = disk_open_dir(repo->fd, "refs");
-	if (search.fd < 0)
-		return NULL;
-	if (disk_list(search.fd, search_refs, &search) != 0)
-		errno = 0; /* refs that cannot be read stay as they are */
-	close(search.fd);
-	return names;
 }

@@ -92,9 +92,6 @@ struct hf_revision *hf_repo_find(struct hf_repo *repo, const char *commit);
 /* Hash over the directories of a revision and its number of files; never 0. */
 uint64_t hf_repo_generation(const struct hf_repo *repo, const struct hf_revision *rev);
 
-/* Refs whose content is `commit`, below refs/: an array of `*count` names; free both. */
-char **hf_repo_refs(const struct hf_repo *repo, const char *commit, size_t *count);
-
 /* Where a link `depth` folders below its snapshot points: the blob's name, or NULL if elsewhere. */
 const char *hf_link_blob(const char *target, unsigned depth);
 

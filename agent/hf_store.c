@@ -160,7 +160,7 @@ static int rewrite_manifest(int dir, const char *name, const char *text)
 }
 
 /* Under the lock: collects the payload if nothing valid refers to it. */
-static bool collect(int hub_fd, int dir, const char *payload, int trash_fd)
+static bool collect(const struct hf_store_link *link, int dir)
 {
 	char name[HF_PAYLOAD_LEN + 8];
 	struct disk_stat st;
@@ -168,35 +168,33 @@ static bool collect(int hub_fd, int dir, const char *payload, int trash_fd)
 	int valid;
 	bool done = false;
 
-	manifest_name(name, sizeof(name), payload);
+	manifest_name(name, sizeof(name), link->payload);
 	text = file_read_at(dir, name, MANIFEST_MAX, NULL, NULL);
 	if (text == NULL)
 		return false; /* missing or unreadable: keep the payload */
 	kept = xmalloc(strlen(text) + 2);
-	valid = valid_references(hub_fd, text, payload, kept);
+	valid = valid_references(link->hub_fd, text, link->payload, kept);
 	if (valid > 0)
 		done = rewrite_manifest(dir, name, kept) == 0;
-	else if (valid == 0 && disk_stat(dir, payload, &st) == 0 && st.type == DISK_FILE &&
-		 disk_move(dir, payload, trash_fd, payload) == 0)
+	else if (valid == 0 && disk_stat(dir, link->payload, &st) == 0 && st.type == DISK_FILE &&
+		 disk_move(dir, link->payload, link->trash_fd, link->trash_name) == 0)
 		done = disk_unlink(dir, name) == 0;
 	free(kept);
 	free(text);
 	return done;
 }
 
-bool hf_store_release(int hub_fd, int store_fd, const char *payload, int blobs_fd, const char *name,
-		      int trash_fd, bool *link_gone)
+bool hf_store_release(const struct hf_store_link *link)
 {
-	int dir = open_prefix(store_fd, payload);
+	int dir = open_prefix(link->store_fd, link->payload);
 	int lock = -1;
 	bool done = false;
 
-	*link_gone = false;
 	if (dir < 0)
 		return false;
-	if (hf_lock_take_payload(dir, payload, &lock) == HF_LOCK_TAKEN) {
-		*link_gone = disk_unlink(blobs_fd, name) == 0 || errno == ENOENT;
-		done = *link_gone && collect(hub_fd, dir, payload, trash_fd);
+	if (hf_lock_take_payload(dir, link->payload, &lock) == HF_LOCK_TAKEN) {
+		done = (disk_unlink(link->blobs_fd, link->name) == 0 || errno == ENOENT) &&
+		       collect(link, dir);
 		close(lock);
 	}
 	close(dir);

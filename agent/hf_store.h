@@ -16,12 +16,21 @@ int hf_store_open(int hub_fd);
 int hf_store_open_payload(int store_fd, const char *payload);
 bool hf_store_has_manifest(int store_fd, const char *payload);
 
+/* A repository's link into the store, and where its payload goes when nobody else needs it. */
+struct hf_store_link {
+	int hub_fd, store_fd;
+	const char *payload;
+	int blobs_fd; /* the repository's blobs/ */
+	const char *name;
+	int trash_fd;
+	const char *trash_name;
+};
+
 /*
- * Removes the link `name` in `blobs_fd` and, when nobody else refers to the payload, moves that to
- * `trash_fd`; all under the payload's lock. False: the lock was held or something could not be
- * read; the payload was kept, the link too if `*link_gone` is false.
+ * Removes the link and, when nobody else refers to the payload, moves that into the trash; all
+ * under the payload's lock. False: the lock was held or something could not be read; the payload
+ * was kept, the link too if it is still there.
  */
-bool hf_store_release(int hub_fd, int store_fd, const char *payload, int blobs_fd, const char *name,
-		      int trash_fd, bool *link_gone);
+bool hf_store_release(const struct hf_store_link *link);
 
 #endif

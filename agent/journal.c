@@ -72,7 +72,6 @@ static void clear_intent(struct intent *intent)
 	free(intent->root);
 	free(intent->model);
 	free(intent->locator);
-	cJSON_Delete(intent->detail);
 	memset(intent, 0, sizeof(*intent));
 }
 
@@ -95,7 +94,6 @@ static void add_intent(struct journal *j, const struct intent *intent)
 	copy->root = xstrdup(intent->root);
 	copy->model = xstrdup(intent->model);
 	copy->locator = xstrdup(intent->locator);
-	copy->detail = cJSON_Duplicate(intent->detail, 1);
 }
 
 static void drop_intent(struct journal *j, const char *txn)
@@ -165,11 +163,6 @@ static void replay(struct journal *j, const cJSON *r)
 			j->epoch = journal_record_number(r, "epoch");
 	} else if (strcmp(kind, "intent") == 0) {
 		replay_intent(j, r);
-	} else if (strcmp(kind, "commit") == 0) {
-		struct intent *intent = find_intent(j, journal_record_text(r, "txn"));
-
-		if (intent != NULL)
-			intent->committed = true;
 	} else if (strcmp(kind, "end") == 0) {
 		drop_intent(j, journal_record_text(r, "txn"));
 	} else if (strcmp(kind, "receipt") == 0) {
@@ -435,22 +428,6 @@ int journal_begin(struct journal *j, const struct intent *intent)
 	return rc;
 }
 
-int journal_commit(struct journal *j, const char *txn)
-{
-	cJSON *r = journal_record("commit");
-	struct intent *intent;
-	int rc;
-
-	cJSON_AddStringToObject(r, "txn", txn);
-	pthread_mutex_lock(&j->lock);
-	rc = append(j, r, true);
-	intent = find_intent(j, txn);
-	if (rc == 0 && intent != NULL)
-		intent->committed = true;
-	pthread_mutex_unlock(&j->lock);
-	return rc;
-}
-
 int journal_end(struct journal *j, const char *txn, struct receipt *receipt)
 {
 	cJSON *r;
@@ -479,6 +456,16 @@ const struct intent *journal_intents(const struct journal *j, size_t *count)
 {
 	*count = j->intent_count;
 	return j->intents;
+}
+
+bool journal_has_intent(struct journal *j, const char *txn)
+{
+	bool found;
+
+	pthread_mutex_lock(&j->lock);
+	found = find_intent(j, txn) != NULL;
+	pthread_mutex_unlock(&j->lock);
+	return found;
 }
 
 size_t journal_receipts(struct journal *j, struct receipt *out, size_t max)

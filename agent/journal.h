@@ -9,7 +9,6 @@
 #ifndef LARDER_JOURNAL_H
 #define LARDER_JOURNAL_H
 
-#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,8 +27,6 @@ struct intent {
 	char *model;
 	char *locator;
 	char command[COMMAND_TEXT_MAX]; /* as it came; empty when the agent began it itself */
-	cJSON *detail;			/* the layout's own */
-	bool committed;
 };
 
 /* Opens or creates DIR/journal and locks it against a second agent. */
@@ -52,9 +49,8 @@ void journal_forget_use(struct journal *journal, const char *model);
 /* Writes what was noted, and makes the file small again when it has grown. 0, or -1 with errno. */
 int journal_flush(struct journal *journal) MUST_USE;
 
-/* (any thread) Durable when they return 0. */
+/* (any thread) Durable when it returns 0. */
 int journal_begin(struct journal *journal, const struct intent *intent) MUST_USE;
-int journal_commit(struct journal *journal, const char *txn) MUST_USE;
 
 /*
  * (any thread) The removal has ended; `receipt` (may be NULL) gets its number and is kept until it
@@ -64,6 +60,9 @@ int journal_end(struct journal *journal, const char *txn, struct receipt *receip
 
 /* Removals that were under way when the journal was opened. Borrowed until journal_close. */
 const struct intent *journal_intents(const struct journal *journal, size_t *count);
+
+/* (any thread) Is that removal under way, or to be finished? */
+bool journal_has_intent(struct journal *journal, const char *txn);
 
 /* Receipts to be confirmed, oldest first, at most `max` into `out`. Returns how many. */
 size_t journal_receipts(struct journal *journal, struct receipt *out, size_t max);

@@ -64,8 +64,6 @@ cJSON *journal_record_intent(const struct intent *intent)
 	cJSON_AddStringToObject(r, "model", intent->model);
 	cJSON_AddStringToObject(r, "locator", intent->locator);
 	cJSON_AddStringToObject(r, "command", intent->command);
-	cJSON_AddBoolToObject(r, "committed", intent->committed);
-	cJSON_AddItemToObject(r, "detail", cJSON_Duplicate(intent->detail, 1));
 	return r;
 }
 
@@ -136,8 +134,6 @@ void journal_record_read_intent(const cJSON *r, struct intent *out)
 		.root = (char *)journal_record_text(r, "root"),
 		.model = (char *)journal_record_text(r, "model"),
 		.locator = (char *)journal_record_text(r, "locator"),
-		.detail = cJSON_GetObjectItemCaseSensitive(r, "detail"),
-		.committed = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(r, "committed")),
 	};
 	snprintf(out->txn, sizeof(out->txn), "%s", journal_record_text(r, "txn"));
 	snprintf(out->command, sizeof(out->command), "%s", journal_record_text(r, "command"));

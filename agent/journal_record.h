@@ -26,7 +26,7 @@ const char *journal_record_text(const cJSON *record, const char *key);
 int64_t journal_record_number(const cJSON *record, const char *key);
 
 int journal_record_read_receipt(const cJSON *record, struct receipt *out) MUST_USE;
-/* Strings and detail of `out` are borrowed from the record. */
+/* Strings of `out` are borrowed from the record. */
 void journal_record_read_intent(const cJSON *record, struct intent *out);
 
 #endif

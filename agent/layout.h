@@ -6,7 +6,6 @@
 #ifndef LARDER_LAYOUT_H
 #define LARDER_LAYOUT_H
 
-#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -61,7 +60,7 @@ enum undo_answer {
 /* What a removal is told, and what its steps share. */
 struct removal_task {
 	struct root *root;
-	const char *txn; /* names its trash: lower-case hexadecimal */
+	const char *txn; /* names what it moves aside (aside.h) */
 	const char *locator;
 	uint64_t generation;	   /* 0: any, for a model in ERROR that is removed by hand */
 	int64_t used_wall_ms;	   /* access times up to here were known to the decision */
@@ -84,28 +83,37 @@ struct layout {
 	/* What is remembered of this model may be wrong: the next scan reads it again. */
 	void (*doubt)(void *state, const char *locator);
 
+	/*
+	 * After a scan: mends what removals and crashes have left, and moves one leftover (a
+	 * download given up, a file of no model) that is old enough aside, to `trash`, which is
+	 * then to be emptied. False when there was none. Called until it says so.
+	 */
+	bool (*tidy)(void *state, char *trash, size_t size);
+
 	/* CHECK: looks at the model afresh. Nothing is changed. */
 	enum removal_outcome (*check)(struct removal_task *task);
 	/* CLAIM: takes leases on its files and the clients' own locks. */
 	enum removal_outcome (*take)(struct removal_task *task);
-	/* What must be known to finish or undo after a crash; the caller frees it. */
-	cJSON *(*intent)(struct removal_task *task);
 	/* MOVE: one rename takes the model away. Leaves everything as it was unless GOES_ON. */
 	enum removal_outcome (*move)(struct removal_task *task);
 	/* LOOK AGAIN: GOES_ON unless somebody came in between. */
 	enum removal_outcome (*look_again)(struct removal_task *task);
 	/* Puts everything back. */
 	enum undo_answer (*undo)(struct removal_task *task);
-	/* CLEAN: everything that goes with the model into the trash, whose path is below the root.
+	/*
+	 * COMMIT: one more rename, made durable, says that it is not coming back. -1 with errno
+	 * when that fails; it can still be undone then.
 	 */
+	int (*commit)(struct removal_task *task);
+	/* CLEAN: what goes with the model into the trash, whose path below the root is given. */
 	void (*clean)(struct removal_task *task, char *trash, size_t size);
 	/*
-	 * After a crash: brings a removal that was under way to its end. `intent` is what intent()
-	 * gave. Not committed: puts everything back (REMOVAL_REFUSED). Committed, or no way back:
-	 * cleans, and `trash` gets what is to be emptied, "" for nothing (REMOVAL_DELETED).
+	 * After a crash: brings a removal to its end, from what stands on the disk. Not committed:
+	 * all is put back (REMOVAL_REFUSED). Committed, or no way back: cleans, and `trash` gets
+	 * what is to be emptied, "" for nothing (REMOVAL_DELETED). REMOVAL_FAILED: to be tried
+	 * again.
 	 */
-	enum removal_outcome (*recover)(struct removal_task *task, const cJSON *intent,
-					bool committed, char *trash, size_t size);
+	enum removal_outcome (*recover)(struct removal_task *task, char *trash, size_t size);
 	/* After the trash is empty: what is left to tidy up. */
 	void (*finish)(struct removal_task *task);
 	void (*end)(struct removal_task *task);
@@ -120,8 +128,5 @@ enum removal_outcome removal_end(struct removal_task *task, enum removal_outcome
 
 /* The layout of that name, or NULL. */
 const struct layout *layout_find(const char *name);
-
-/* The prefix of every name that Larder makes inside a root. */
-#define LARDER_TRASH ".larder-trash-"
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Layout "directory": each folder directly in the root, or each match of a glob such as "*" or
- * "*" "/" "*", is one model. A removal moves it to <root>/.larder-trash-<txn>/model.
+ * "*" "/" "*", is one model. A removal renames it beside itself.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -10,17 +10,17 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "agent/aside.h"
 #include "agent/busy.h"
 #include "agent/layout.h"
 #include "agent/root.h"
 #include "agent/tree.h"
 #include "common/clock.h"
 #include "common/digest.h"
+#include "common/log.h"
 #include "common/xmem.h"
 
-#define LEASES_MAX	4096
-#define TRASH_NAME_SIZE 64
-#define MOVED_NAME	"model"
+#define LEASES_MAX 4096
 
 struct dir_model {
 	char *path;
@@ -34,6 +34,9 @@ struct dir_state {
 	struct root *root;
 	struct dir_model *models;
 	bool complete;
+	bool asides_checked; /* nothing of an earlier run is left */
+	char **asides;	     /* paths of what was moved aside, as the scan found them */
+	size_t aside_count, aside_capacity;
 };
 
 /* ---- scanning ---- */
@@ -131,6 +134,18 @@ static void scan_model(struct dir_state *state, const char *path)
 	fill_report(state->root, model, &sum, &model->report);
 }
 
+/* Keeps the path of something moved aside, as it may be of an earlier run. */
+static void note_aside(struct dir_state *state, const char *folder, const char *name)
+{
+	struct aside aside;
+
+	if (state->asides_checked || !aside_parse(name, &aside))
+		return;
+	state->asides = xgrow(state->asides, state->aside_count, &state->aside_capacity,
+			      sizeof(*state->asides));
+	state->asides[state->aside_count++] = xasprintf("%s%s", folder, name);
+}
+
 struct match {
 	struct dir_state *state;
 	int fd;
@@ -149,8 +164,11 @@ static int match_entry(const char *name, void *arg)
 	snprintf(pattern, sizeof(pattern), "%.*s",
 		 (int)(slash != NULL ? (size_t)(slash - match->glob) : strlen(match->glob)),
 		 match->glob);
-	if (strncmp(name, LARDER_TRASH, strlen(".larder-")) == 0 ||
-	    fnmatch(pattern, name, FNM_PERIOD) != 0)
+	if (strncmp(name, ASIDE_PREFIX, strlen(ASIDE_PREFIX)) == 0) {
+		note_aside(match->state, match->path, name);
+		return 0;
+	}
+	if (fnmatch(pattern, name, FNM_PERIOD) != 0)
 		return 0;
 	if (disk_stat(match->fd, name, &st) != 0 || st.type != DISK_DIRECTORY)
 		return 0;
@@ -227,6 +245,46 @@ static void dir_doubt(void *arg, const char *locator)
 		tree_forget(model->tree);
 }
 
+static enum removal_outcome dir_recover(struct removal_task *task, char *trash, size_t size);
+static void dir_end(struct removal_task *task);
+
+/* What an earlier run has moved aside and its journal does not know: put back, or finished. */
+static bool dir_tidy(void *arg, char *trash, size_t size)
+{
+	struct dir_state *state = arg;
+
+	while (state->aside_count > 0) {
+		char *path = state->asides[--state->aside_count];
+		const char *slash = strrchr(path, '/');
+		struct aside aside;
+		char *locator;
+		struct removal_task task = {.root = state->root};
+		enum removal_outcome outcome = REMOVAL_FAILED;
+
+		trash[0] = '\0';
+		if (aside_parse(slash != NULL ? slash + 1 : path, &aside) &&
+		    !state->root->txn_known(state->root, aside.txn)) {
+			locator =
+				xasprintf("%.*s%s", slash != NULL ? (int)(slash - path + 1) : 0,
+					  path, aside.kind == ASIDE_WHOLE ? aside.rest : "unknown");
+			task.txn = aside.txn;
+			task.locator = locator;
+			outcome = dir_recover(&task, trash, size);
+			log_warn("+removal-recovered", LOG_STR("path", path),
+				 LOG_STR("how", outcome == REMOVAL_REFUSED   ? "undone"
+						: outcome == REMOVAL_DELETED ? "finished"
+									     : "failed"));
+			dir_end(&task);
+			free(locator);
+		}
+		free(path);
+		if (outcome == REMOVAL_DELETED && trash[0] != '\0')
+			return true;
+	}
+	state->asides_checked = true;
+	return false;
+}
+
 static void *dir_open(struct root *root)
 {
 	struct dir_state *state = xcalloc(1, sizeof(*state));
@@ -248,22 +306,25 @@ static void dir_close(void *arg)
 /* ---- removing ---- */
 
 struct dir_removal {
-	char trash[TRASH_NAME_SIZE];
 	char parent[4096]; /* of the model, "." for the root */
 	const char *leaf;
+	char whole[ASIDE_NAME_SIZE], done[ASIDE_NAME_SIZE]; /* in the parent */
 };
 
+/* NULL: its name is too long to be moved aside. */
 static struct dir_removal *begin(struct removal_task *task)
 {
 	struct dir_removal *dr = xcalloc(1, sizeof(*dr));
 	const char *slash = strrchr(task->locator, '/');
 
-	snprintf(dr->trash, sizeof(dr->trash), LARDER_TRASH "%s", task->txn);
+	task->layout_data = dr;
 	snprintf(dr->parent, sizeof(dr->parent), "%.*s",
 		 slash != NULL ? (int)(slash - task->locator) : 1,
 		 slash != NULL ? task->locator : ".");
 	dr->leaf = slash != NULL ? slash + 1 : task->locator;
-	task->layout_data = dr;
+	if (aside_name(dr->whole, ASIDE_WHOLE, task->txn, dr->leaf) != 0 ||
+	    aside_name(dr->done, ASIDE_DONE, task->txn, "") != 0)
+		return NULL;
 	return dr;
 }
 
@@ -274,7 +335,10 @@ static enum removal_outcome dir_check(struct removal_task *task)
 	struct tree_sum sum;
 	int rc, error;
 
-	begin(task);
+	if (begin(task) == NULL) {
+		tree_free(tree);
+		return removal_end(task, REMOVAL_REFUSED, "its name is too long");
+	}
 	rc = tree_read(tree, task->root, task->locator, &sum);
 	error = errno;
 	tree_free(tree);
@@ -345,85 +409,67 @@ static enum removal_outcome dir_take(struct removal_task *task)
 	return lease_tree(task, task->locator, true);
 }
 
-static cJSON *dir_intent(struct removal_task *task)
-{
-	(void)task;
-	return cJSON_CreateObject();
-}
-
-static int move_model(struct removal_task *task, bool into_trash)
+/* Renames an entry of the model's parent. */
+static int rename_in_parent(struct removal_task *task, const char *from, const char *to, bool sync)
 {
 	struct dir_removal *dr = task->layout_data;
-	int trash = disk_open_dir(task->root->fd, dr->trash);
 	int parent = disk_open_dir(task->root->fd, dr->parent);
-	int rc = -1, saved;
+	int rc, saved;
 
-	if (trash >= 0 && parent >= 0 && into_trash)
-		rc = disk_move(parent, dr->leaf, trash, MOVED_NAME);
-	else if (trash >= 0 && parent >= 0)
-		rc = disk_move(trash, MOVED_NAME, parent, dr->leaf);
+	if (parent < 0)
+		return -1;
+	rc = disk_move(parent, from, parent, to);
+	if (rc == 0 && sync)
+		rc = disk_sync(parent);
 	saved = errno;
-	if (trash >= 0)
-		close(trash);
-	if (parent >= 0)
-		close(parent);
+	close(parent);
 	errno = saved;
 	return rc;
-}
-
-static void drop_trash(struct removal_task *task)
-{
-	struct dir_removal *dr = task->layout_data;
-
-	if (disk_rmdir(task->root->fd, dr->trash) != 0)
-		errno = 0; /* not empty: it is emptied later */
 }
 
 static enum removal_outcome dir_move(struct removal_task *task)
 {
 	struct dir_removal *dr = task->layout_data;
-	int error;
 
-	if (disk_mkdir(task->root->fd, dr->trash) != 0)
-		return removal_end(task, REMOVAL_FAILED, "cannot make a folder: %s",
-				   strerror(errno));
-	if (move_model(task, true) == 0)
+	if (rename_in_parent(task, dr->leaf, dr->whole, false) == 0)
 		return REMOVAL_GOES_ON;
-	error = errno;
-	drop_trash(task);
-	if (error == ENOENT)
+	if (errno == ENOENT)
 		return removal_end(task, REMOVAL_GONE, "it is not there any more");
-	return removal_end(task, REMOVAL_FAILED, "cannot be moved: %s", strerror(error));
+	return removal_end(task, REMOVAL_FAILED, "cannot be moved: %s", strerror(errno));
+}
+
+static const char *in_parent(char *buf, size_t size, const struct dir_removal *dr, const char *name)
+{
+	snprintf(buf, size, "%s/%s", dr->parent, name);
+	return buf;
 }
 
 static enum removal_outcome dir_look_again(struct removal_task *task)
 {
 	struct dir_removal *dr = task->layout_data;
-	char moved[TRASH_NAME_SIZE + 16];
+	char moved[sizeof(dr->parent) + ASIDE_NAME_SIZE];
 
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
 	if (!busy_partial(task->busy))
 		return REMOVAL_GOES_ON;
-	snprintf(moved, sizeof(moved), "%s/" MOVED_NAME, dr->trash);
-	return lease_tree(task, moved, false);
+	return lease_tree(task, in_parent(moved, sizeof(moved), dr, dr->whole), false);
 }
 
 static enum undo_answer dir_undo(struct removal_task *task)
 {
 	struct dir_removal *dr = task->layout_data;
-	struct disk_stat st;
 
-	if (disk_stat(task->root->fd, dr->trash, &st) != 0)
-		return errno == ENOENT ? UNDO_DONE : UNDO_FAILED;
-	if (move_model(task, false) != 0) {
-		if (errno == EEXIST || errno == ENOTEMPTY)
-			return UNDO_REPLACED;
-		if (errno != ENOENT)
-			return UNDO_FAILED;
-	}
-	drop_trash(task);
-	return UNDO_DONE;
+	if (rename_in_parent(task, dr->whole, dr->leaf, false) == 0 || errno == ENOENT)
+		return UNDO_DONE;
+	return errno == EEXIST || errno == ENOTEMPTY ? UNDO_REPLACED : UNDO_FAILED;
+}
+
+static int dir_commit(struct removal_task *task)
+{
+	struct dir_removal *dr = task->layout_data;
+
+	return rename_in_parent(task, dr->whole, dr->done, true);
 }
 
 static void dir_clean(struct removal_task *task, char *trash, size_t size)
@@ -432,22 +478,42 @@ static void dir_clean(struct removal_task *task, char *trash, size_t size)
 
 	busy_free(task->busy);
 	task->busy = NULL;
-	snprintf(trash, size, "%s", dr->trash);
+	in_parent(trash, size, dr, dr->done);
 }
 
-static enum removal_outcome dir_recover(struct removal_task *task, const cJSON *intent,
-					bool committed, char *trash, size_t size)
+static bool exists(struct removal_task *task, const char *name)
+{
+	struct dir_removal *dr = task->layout_data;
+	int parent = disk_open_dir(task->root->fd, dr->parent);
+	struct disk_stat st;
+	bool there;
+
+	if (parent < 0)
+		return false;
+	there = disk_stat(parent, name, &st) == 0;
+	close(parent);
+	return there;
+}
+
+static enum removal_outcome dir_recover(struct removal_task *task, char *trash, size_t size)
 {
 	struct dir_removal *dr = begin(task);
 
-	(void)intent;
 	trash[0] = '\0';
-	switch (committed ? UNDO_REPLACED : dir_undo(task)) {
-	case UNDO_DONE: return REMOVAL_REFUSED;
-	case UNDO_FAILED: return REMOVAL_FAILED;
-	case UNDO_REPLACED: break;
+	if (dr == NULL)
+		return REMOVAL_REFUSED; /* such a one is never begun */
+	if (!exists(task, dr->done)) {
+		switch (dir_undo(task)) {
+		case UNDO_FAILED: return REMOVAL_FAILED;
+		case UNDO_DONE:
+			/* Back, never begun, or already emptied: the disk tells. */
+			return exists(task, dr->leaf) ? REMOVAL_REFUSED : REMOVAL_DELETED;
+		case UNDO_REPLACED:
+			if (dir_commit(task) != 0)
+				return REMOVAL_FAILED;
+		}
 	}
-	snprintf(trash, size, "%s", dr->trash);
+	dir_clean(task, trash, size);
 	return REMOVAL_DELETED;
 }
 
@@ -470,12 +536,13 @@ const struct layout layout_directory = {
 	.close = dir_close,
 	.scan = dir_scan,
 	.doubt = dir_doubt,
+	.tidy = dir_tidy,
 	.check = dir_check,
 	.take = dir_take,
-	.intent = dir_intent,
 	.move = dir_move,
 	.look_again = dir_look_again,
 	.undo = dir_undo,
+	.commit = dir_commit,
 	.clean = dir_clean,
 	.recover = dir_recover,
 	.finish = dir_finish,

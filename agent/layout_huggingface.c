@@ -16,6 +16,7 @@
 #include "agent/hf_remove.h"
 #include "agent/hf_repo.h"
 #include "agent/hf_store.h"
+#include "agent/hf_tidy.h"
 #include "agent/layout.h"
 #include "agent/root.h"
 #include "common/clock.h"
@@ -23,7 +24,10 @@
 
 #define SAMPLES 8
 /* A directory that changed this shortly before it was read may change again unseen. */
-#define RACY_NS INT64_C(2000000000)
+/* Links made from shortly before a removal's end are looked at for this long. */
+#define MEND_BEFORE_MS 10000
+#define MEND_FOR_MS    90000
+#define RACY_NS	       INT64_C(2000000000)
 
 /* A revision as it was read last. */
 struct known_revision {
@@ -50,6 +54,8 @@ struct known_repo {
 	int64_t leftover_bytes;
 	bool hot; /* must be read again although no directory has changed */
 	bool seen;
+	bool leftovers;	      /* has files that belong to no model */
+	int64_t mend_from_ms; /* links made since then are mended, wall clock; 0: none */
 	UT_hash_handle hh;
 };
 
@@ -64,6 +70,7 @@ struct hf_state {
 	struct known_repo *repos;
 	int store_fd;
 	bool complete;
+	bool asides_checked; /* nothing of an earlier run is left */
 };
 
 /* ---- what is remembered ---- */
@@ -186,6 +193,7 @@ static void keep_shared(struct known_repo *known, struct hf_repo *repo)
 	HASH_ITER (hh, repo->blobs, blob, next) {
 		struct known_shared *shared;
 
+		known->leftovers |= blob->revisions == 0;
 		if (blob->kind == HF_BLOB_FILE && blob->revisions == 0)
 			known->leftover_bytes += blob->stat.used_bytes;
 		if (blob->kind != HF_BLOB_SHARED)
@@ -240,6 +248,7 @@ static void keep_repo(struct hf_state *state, struct known_repo *known, struct h
 	bool downloading = hf_downloading(state->root, repo, &partial_bytes);
 
 	free_content(known);
+	known->leftovers = partial_bytes > 0;
 	known->leftover_bytes = downloading ? 0 : partial_bytes;
 	known->hot = downloading;
 	known->revisions = xcalloc(repo->revision_count, sizeof(*known->revisions));
@@ -301,6 +310,18 @@ static void look_at_samples(const struct root *root, struct known_repo *known, i
 	}
 }
 
+/* For a while after a removal: links that a client made to what had just gone. */
+static void mend(struct hf_state *state, struct known_repo *known, struct hf_repo *repo)
+{
+	if (known->mend_from_ms == 0)
+		return;
+	if (hf_tidy_links(state->root, repo, known->mend_from_ms) == 0 &&
+	    clock_wall_ms() - known->mend_from_ms > MEND_FOR_MS)
+		known->mend_from_ms = 0;
+	else
+		known->hot = true;
+}
+
 static void scan_repo(struct hf_state *state, const char *folder)
 {
 	struct known_repo *known;
@@ -333,8 +354,8 @@ static void scan_repo(struct hf_state *state, const char *folder)
 	}
 	known->seen = true;
 	keep_repo(state, known, &repo);
-	fd = repo.fd;
-	look_at_samples(state->root, known, fd);
+	look_at_samples(state->root, known, repo.fd);
+	mend(state, known, &repo);
 	hf_repo_free(&repo);
 }
 
@@ -441,8 +462,48 @@ static void hf_doubt(void *arg, const char *locator)
 	struct known_repo *known;
 
 	HASH_FIND(hh, state->repos, locator, strcspn(locator, "/"), known);
-	if (known != NULL)
+	if (known == NULL)
+		return;
+	known->hot = true;
+	known->mend_from_ms = clock_wall_ms() - MEND_BEFORE_MS;
+}
+
+/* What an earlier run has moved aside and its journal does not know: looked for once. */
+static bool recover_unknown(struct hf_state *state, char *trash, size_t size)
+{
+	struct root *root = state->root;
+
+	if (state->asides_checked)
+		return false;
+	for (const struct known_repo *known = state->repos; known != NULL; known = known->hh.next) {
+		if (hf_tidy_asides(root, known->folder, trash, size))
+			return true;
+	}
+	if (hf_tidy_asides(root, ".locks", trash, size) || hf_tidy_asides(root, ".", trash, size))
+		return true;
+	state->asides_checked = true;
+	return false;
+}
+
+static bool hf_tidy(void *arg, char *trash, size_t size)
+{
+	struct hf_state *state = arg;
+	struct known_repo *known;
+	bool moved = false;
+
+	if (recover_unknown(state, trash, size))
+		return true;
+	state->store_fd = hf_store_open(state->root->fd);
+	for (known = state->repos; known != NULL && !moved; known = known->hh.next) {
+		if (!known->leftovers)
+			continue;
 		known->hot = true;
+		moved = known->leftovers =
+			hf_tidy_leftovers(state->root, state->store_fd, known->folder, trash, size);
+	}
+	if (state->store_fd >= 0)
+		close(state->store_fd);
+	return moved;
 }
 
 static void *hf_open(struct root *root)
@@ -469,12 +530,13 @@ const struct layout layout_huggingface = {
 	.close = hf_close,
 	.scan = hf_scan,
 	.doubt = hf_doubt,
+	.tidy = hf_tidy,
 	.check = hf_remove_check,
 	.take = hf_remove_take,
-	.intent = hf_remove_intent,
 	.move = hf_remove_move,
 	.look_again = hf_remove_look_again,
 	.undo = hf_remove_undo,
+	.commit = hf_remove_commit,
 	.clean = hf_remove_clean,
 	.recover = hf_remove_recover,
 	.finish = hf_remove_finish,

@@ -301,20 +301,12 @@ static const char *outcome_word(const struct removal_request *req)
 static void try_again(struct orders *orders, const struct removal_request *req)
 {
 	struct again *again = xcalloc(1, sizeof(*again));
-	size_t count;
-	const struct intent *intents = journal_intents(orders->agent->journal, &count);
 
 	log_error("-removal-stuck", LOG_STR("model", req->model), LOG_STR("txn", req->txn),
 		  LOG_STR("reason", req->why));
 	again->req = removal_request_new(req->root, req->model, req->locator);
 	snprintf(again->req->txn, sizeof(again->req->txn), "%s", req->txn);
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(intents[i].txn, req->txn) == 0)
-			again->req->recover = cJSON_Duplicate(intents[i].detail, 1);
-	}
-	if (again->req->recover == NULL)
-		again->req->recover = cJSON_CreateObject();
-	again->req->recover_committed = req->recover_committed;
+	again->req->recover = true;
 	again->due.ms = clock_mono().ms + RECOVER_AGAIN_MS;
 	again->next = orders->again;
 	orders->again = again;
@@ -328,12 +320,21 @@ void orders_removed(struct orders *orders, struct removal_request *req)
 	struct command cmd;
 	struct receipt receipt;
 
+	if (req->tidy) {
+		log_info("+tidied", LOG_STR("path", req->trash),
+			 LOG_INT("bytes", req->reaped.freed_bytes), LOG_STR("why", req->why));
+		worker_scan(agent->workers[req->root->index]);
+		removal_request_free(req);
+		return;
+	}
 	HASH_FIND_STR(agent->inventory.models, req->model, model);
 	if (model != NULL && model->removal == req) {
 		model->removal = NULL;
 		learn(orders, model, req);
 	}
-	if (req->command[0] != '\0' && command_parse(req->command, &cmd, NULL) == 0) {
+	/* Undone after a restart: the command still stands in Redis, and is heard again. */
+	if (req->command[0] != '\0' && !(req->recover && req->outcome == REMOVAL_REFUSED) &&
+	    command_parse(req->command, &cmd, NULL) == 0) {
 		fill_receipt(&receipt, req->model, &cmd, outcome_word(req), req->why);
 		receipt.bytes = req->reaped.freed_bytes;
 		receipt.took_ms = mono_since(req->heard, clock_mono());
@@ -383,8 +384,7 @@ void orders_recover(struct orders *orders)
 		req = removal_request_new(root, intents[i].model, intents[i].locator);
 		snprintf(req->txn, sizeof(req->txn), "%s", intents[i].txn);
 		snprintf(req->command, sizeof(req->command), "%s", intents[i].command);
-		req->recover = cJSON_Duplicate(intents[i].detail, 1);
-		req->recover_committed = intents[i].committed;
+		req->recover = true;
 		req->heard = clock_mono();
 		worker_remove(agent->workers[root->index], req);
 	}

@@ -150,6 +150,6 @@ void reaper_empty(const struct root *root, const char *path, const atomic_bool *
 		return;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &rp.began);
-	remove_folder(&rp, slash != NULL ? slash + 1 : path);
+	reap_entry(slash != NULL ? slash + 1 : path, &rp);
 	close(rp.fd);
 }

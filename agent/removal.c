@@ -36,7 +36,6 @@ void removal_request_free(struct removal_request *req)
 {
 	if (req == NULL)
 		return;
-	cJSON_Delete(req->recover);
 	free(req->model);
 	free(req->locator);
 	free(req);
@@ -63,15 +62,11 @@ static enum removal_outcome record_intent(struct removal_request *req, struct jo
 		.root = req->root->config.name,
 		.model = req->model,
 		.locator = req->locator,
-		.detail = req->root->config.layout->intent(&req->task),
 	};
-	int rc;
 
 	memcpy(intent.txn, req->txn, sizeof(intent.txn));
 	memcpy(intent.command, req->command, sizeof(intent.command));
-	rc = journal_begin(journal, &intent);
-	cJSON_Delete(intent.detail);
-	return rc == 0 ? REMOVAL_GOES_ON : fail(&req->task, "journal");
+	return journal_begin(journal, &intent) == 0 ? REMOVAL_GOES_ON : fail(&req->task, "journal");
 }
 
 /* Brings the model back, for the reason that is in `task->why`. */
@@ -129,9 +124,8 @@ static enum removal_outcome steps(struct removal_request *req, struct journal *j
 	/* Whoever waits to open something may go on; the files are not where they were. */
 	busy_release_leases(req->task.busy);
 	hook_point("removal-commit");
-	/* Until this is durable a restart brings the model back, so nothing of it may go. */
-	if (journal_commit(journal, req->txn) != 0) {
-		outcome = bring_back(req, fail(&req->task, "journal"));
+	if (layout->commit(&req->task) != 0) {
+		outcome = bring_back(req, fail(&req->task, "cannot be committed"));
 		if (outcome != REMOVAL_GOES_ON)
 			return outcome;
 	}
@@ -143,8 +137,8 @@ static enum removal_outcome steps(struct removal_request *req, struct journal *j
 
 static enum removal_outcome recover(struct removal_request *req)
 {
-	enum removal_outcome outcome = req->root->config.layout->recover(
-		&req->task, req->recover, req->recover_committed, req->trash, sizeof(req->trash));
+	enum removal_outcome outcome =
+		req->root->config.layout->recover(&req->task, req->trash, sizeof(req->trash));
 
 	req->stuck = outcome == REMOVAL_FAILED;
 	log_info("+removal-recovered", LOG_STR("model", req->model), LOG_STR("txn", req->txn),
@@ -169,7 +163,7 @@ bool removal_run(struct removal_request *req, struct journal *journal)
 		.generation = req->generation,
 		.used_wall_ms = req->used_wall_ms,
 	};
-	req->outcome = req->recover != NULL ? recover(req) : steps(req, journal);
+	req->outcome = req->recover ? recover(req) : steps(req, journal);
 	req->seen_used_wall_ms = task->seen_used_wall_ms;
 	if (req->outcome == REMOVAL_GOES_ON)
 		return true;
@@ -184,12 +178,14 @@ void removal_finish(struct removal_request *req)
 	const struct reaper_result *reaped = &req->reaped;
 
 	hook_point("removal-finish");
-	layout->finish(&req->task);
-	layout->end(&req->task);
+	if (!req->tidy) {
+		layout->finish(&req->task);
+		layout->end(&req->task);
+	}
 	req->outcome = REMOVAL_DELETED;
 	if (reaped->left > 0)
-		snprintf(req->why, sizeof(req->why), "%" PRId64 " entries are left in %s: %s",
-			 reaped->left, LARDER_TRASH, strerror(reaped->error));
+		snprintf(req->why, sizeof(req->why), "%" PRId64 " entries could not be removed: %s",
+			 reaped->left, strerror(reaped->error));
 	else if (reaped->deferred_bytes > 0)
 		snprintf(req->why, sizeof(req->why), "%" PRId64 " bytes are still open somewhere",
 			 reaped->deferred_bytes);

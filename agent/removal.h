@@ -29,8 +29,8 @@ struct removal_request {
 	uint64_t generation;
 	int64_t used_wall_ms;
 	struct mono heard;
-	cJSON *recover; /* layout's detail of a removal from before a restart, or NULL */
-	bool recover_committed;
+	bool recover; /* begun before a restart, or stuck: to be brought to its end */
+	bool tidy;    /* only `trash` is to be emptied: it belongs to no removal */
 
 	/* From open to vetoed by the main thread, or to committed by the worker: one wins. */
 	_Atomic int phase;

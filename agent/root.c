@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TEST_FILE ".larder-selftest"
-#define TEST_SIZE 4096
+#define TEST_FILE  ".larder-selftest"
+#define TEST_SIZE  4096
+#define FIND_DEPTH 4
 
 int root_open_scratch(const struct root *root)
 {
@@ -68,42 +69,106 @@ static bool test_atime(int dir, const char *name, int fd)
 	return moved;
 }
 
+/* A regular file somewhere below, for when the disk is too full to make one. */
+struct found {
+	int dir;
+	char name[256];
+	unsigned depth;
+};
+
+static int find_file(const char *name, void *arg)
+{
+	struct found *found = arg;
+	struct found below = {.depth = found->depth + 1};
+	struct disk_stat st;
+
+	if (disk_stat(found->dir, name, &st) != 0 || strlen(name) >= sizeof(found->name))
+		return 0;
+	if (st.type == DISK_FILE) {
+		snprintf(found->name, sizeof(found->name), "%s", name);
+		return 1;
+	}
+	if (st.type != DISK_DIRECTORY || below.depth > FIND_DEPTH)
+		return 0;
+	below.dir = disk_open_dir(found->dir, name);
+	if (below.dir < 0)
+		return 0;
+	if (disk_list(below.dir, find_file, &below) == 1) {
+		close(found->dir);
+		*found = below;
+		return 1;
+	}
+	close(below.dir);
+	return 0;
+}
+
+/* Leases on a file that is there already; somebody may be using it, which tells nothing. */
+static const char *test_existing(const struct root *root)
+{
+	struct found found = {.dir = fcntl(root->fd, F_DUPFD_CLOEXEC, 3)};
+	const char *why = "the disk is full and holds no file to try on";
+	int fd;
+
+	if (found.dir >= 0 && disk_list(found.dir, find_file, &found) == 1) {
+		fd = disk_open_file(found.dir, found.name, false);
+		why = fd >= 0 ? test_leases(found.dir, found.name, fd)
+			      : "the disk is full and a file on it cannot be opened";
+		if (fd >= 0)
+			close(fd);
+	}
+	if (found.dir >= 0)
+		close(found.dir);
+	return why;
+}
+
+/* Makes the file to try on; `*written` tells whether it got its bytes. */
+static int make_test_file(int dir, const char *name, bool *written)
+{
+	static const char data[TEST_SIZE];
+	int fd;
+
+	*written = false;
+	/* One may be left from an agent that was killed here. */
+	if (disk_unlink(dir, name) != 0 && errno != ENOENT)
+		return -1;
+	fd = disk_create(dir, name, 0600);
+	if (fd < 0)
+		return -1;
+	*written = write(fd, data, sizeof(data)) == (ssize_t)sizeof(data);
+	close(fd);
+	/* Writing counts as a use: the tests want a descriptor that only reads. */
+	return disk_open_file(dir, name, false);
+}
+
 static void self_test(struct root *root)
 {
 	char name[64];
-	char data[TEST_SIZE] = {0};
 	const char *why;
 	int dir = root_open_scratch(root), fd = -1;
+	bool written = false;
 
 	snprintf(name, sizeof(name), "%s-%s", TEST_FILE, root->config.name);
-	/* One may be left from an agent that was killed here. */
-	if (dir >= 0 && (disk_unlink(dir, name) == 0 || errno == ENOENT))
-		fd = disk_create(dir, name, 0600);
-	if (fd < 0 || write(fd, data, sizeof(data)) != (ssize_t)sizeof(data)) {
-		snprintf(root->limits, sizeof(root->limits), "a test file cannot be written: %s",
-			 strerror(errno));
-	} else {
-		/* Writing counts as a use: test on a descriptor that only reads. */
-		close(fd);
-		fd = disk_open_file(dir, name, false);
-		why = fd >= 0 ? test_leases(dir, name, fd) : strerror(errno);
-		root->leases = why == NULL;
-		if (why != NULL)
-			snprintf(root->limits, sizeof(root->limits), "%s", why);
-		root->atimes = fd >= 0 && !root->mount.no_atime && test_atime(dir, name, fd);
-	}
+	if (dir >= 0)
+		fd = make_test_file(dir, name, &written);
+	if (fd >= 0)
+		why = test_leases(dir, name, fd);
+	else
+		why = errno == ENOSPC || errno == EDQUOT ? test_existing(root) : strerror(errno);
+	/* Without a byte to read, the mount's word is taken. */
+	root->atimes = !root->mount.no_atime && !root->mount.read_only &&
+		       (!written || test_atime(dir, name, fd));
 	if (fd >= 0)
 		close(fd);
 	if (dir >= 0) {
 		if (disk_unlink(dir, name) != 0 && errno != ENOENT)
-			root->leases = false;
+			why = "a test file cannot be removed";
 		close(dir);
 	}
-	if (root->leases && root->mount.remote) {
-		root->leases = false;
-		snprintf(root->limits, sizeof(root->limits),
-			 "a network file system cannot tell what other machines have open");
-	}
+	if (root->mount.remote)
+		why = "a network file system cannot tell what other machines have open";
+	root->leases = why == NULL;
+	if (why != NULL)
+		snprintf(root->limits, sizeof(root->limits), "%s", why);
 }
 
 int root_open(struct root *root)

@@ -38,6 +38,8 @@ struct root {
 	char limits[160];  /* what does not work here, in words; empty when all does */
 	char problem[160]; /* why it cannot be served at all; empty when it can */
 	void *layout_state;
+	/* Is a removal of that name still under way, or to be finished after a restart? */
+	bool (*txn_known)(struct root *root, const char *txn);
 	void (*breathe)(struct root *root); /* called inside long work; may be NULL */
 	void *worker;
 };

@@ -16,7 +16,9 @@
 
 #define SPACE_INTERVAL_MS  1000
 #define REOPEN_INTERVAL_MS 5000
-#define STACK_BYTES	   (2 << 20)
+/* Leftovers that are moved aside after one scan. */
+#define TIDY_MOST   64
+#define STACK_BYTES (2 << 20)
 
 enum job_kind { JOB_SCAN, JOB_REMOVE, JOB_FINISH };
 
@@ -127,6 +129,13 @@ static void breathe(struct root *root)
 	look_at_space(root->worker);
 }
 
+static bool txn_known(struct root *root, const char *txn)
+{
+	struct worker *w = root->worker;
+
+	return journal_has_intent(w->journal, txn);
+}
+
 /* Opens the root, or opens it anew when another directory stands at its path. */
 static bool ensure_open(struct worker *w)
 {
@@ -178,27 +187,17 @@ static void post_removed(struct worker *w, struct removal_request *req)
 {
 	struct worker_event *ev = new_event(w, WORKER_REMOVED);
 
-	w->root->config.layout->doubt(w->root->layout_state, req->locator);
+	if (!req->tidy)
+		w->root->config.layout->doubt(w->root->layout_state, req->locator);
 	ev->removal = req;
 	post(w, ev);
 }
 
-static void remove_model(struct worker *w, struct removal_request *req)
+/* Hands a committed removal, or a leftover, to the reaper. */
+static void give_trash(struct worker *w, struct removal_request *req)
 {
-	struct job *job;
+	struct job *job = xcalloc(1, sizeof(*job));
 
-	if (!ensure_open(w)) {
-		req->outcome = REMOVAL_FAILED;
-		snprintf(req->why, sizeof(req->why), "root: %.100s", w->root->problem);
-		req->stuck = req->recover != NULL;
-		post_removed(w, req);
-		return;
-	}
-	if (!removal_run(req, w->journal)) {
-		post_removed(w, req);
-		return;
-	}
-	job = xcalloc(1, sizeof(*job));
 	job->req = req;
 	pthread_mutex_lock(&w->lock);
 	LL_APPEND(w->trash, job);
@@ -206,10 +205,46 @@ static void remove_model(struct worker *w, struct removal_request *req)
 	pthread_mutex_unlock(&w->lock);
 }
 
+static void remove_model(struct worker *w, struct removal_request *req)
+{
+	if (!ensure_open(w)) {
+		req->outcome = REMOVAL_FAILED;
+		snprintf(req->why, sizeof(req->why), "root: %.100s", w->root->problem);
+		req->stuck = req->recover;
+		post_removed(w, req);
+		return;
+	}
+	if (!removal_run(req, w->journal)) {
+		post_removed(w, req);
+		return;
+	}
+	give_trash(w, req);
+}
+
+/* After a scan: what others and crashes have left. */
+static void tidy(struct worker *w)
+{
+	char trash[sizeof(((struct removal_request *)NULL)->trash)];
+	const char *why;
+
+	for (int i = 0; i < TIDY_MOST && root_deletes(w->root, &why) && !atomic_load(&w->stop) &&
+			w->root->config.layout->tidy(w->root->layout_state, trash, sizeof(trash));
+	     i++) {
+		struct removal_request *req = removal_request_new(w->root, "", trash);
+
+		req->tidy = true;
+		snprintf(req->trash, sizeof(req->trash), "%s", trash);
+		give_trash(w, req);
+	}
+}
+
 static void run_job(struct worker *w, struct job *job)
 {
 	switch (job->kind) {
-	case JOB_SCAN: scan(w); break;
+	case JOB_SCAN:
+		scan(w);
+		tidy(w);
+		break;
 	case JOB_REMOVE: remove_model(w, job->req); break;
 	case JOB_FINISH:
 		removal_finish(job->req);
@@ -265,7 +300,7 @@ static void free_jobs(struct job *list)
 	struct job *job, *next;
 
 	LL_FOREACH_SAFE (list, job, next) {
-		if (job->req != NULL && job->req->task.root != NULL)
+		if (job->req != NULL && job->req->task.layout_data != NULL)
 			job->req->root->config.layout->end(&job->req->task);
 		removal_request_free(job->req);
 		free(job);
@@ -337,6 +372,7 @@ struct worker *worker_new(struct event_base *base, struct root *root, struct jou
 	root->worker = w;
 	root->fd = -1;
 	root->breathe = breathe;
+	root->txn_known = txn_known;
 	root->layout_state = root->config.layout->open(root);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->root_lock, NULL);
