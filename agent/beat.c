@@ -26,6 +26,7 @@
 /* Two agents with one name take the registration from each other: the one that notices waits. */
 #define RIVAL_TIMES	3
 #define RIVAL_WINDOW_MS 60000
+#define SOON_US		2000
 #define RIVAL_PAUSE_MS	30000
 
 enum beat_state { BEAT_DOWN, BEAT_ASKING, BEAT_REGISTERING, BEAT_REGISTERED };
@@ -42,6 +43,7 @@ struct beat {
 	int64_t redis_ms; /* Redis' clock at `redis_at` */
 	struct mono redis_at;
 
+	struct event *soon;
 	struct mono beat_due, read_due, register_due;
 	bool beating, reading, confirming; /* a request is under way */
 	unsigned rivals; /* how often Redis did not know this incarnation, lately */
@@ -284,6 +286,8 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 		for (size_t i = 2; i + 1 < reply->elements; i += 2)
 			orders_hear(b->agent->orders, reply->element[i]->str,
 				    reply->element[i + 1]->str);
+		if (orders_want_pins(b->agent->orders) && !b->reading)
+			read_cluster(b);
 	} else {
 		said_lost(said);
 		if (answered(reply, "UNKNOWN")) {
@@ -423,9 +427,18 @@ void beat_tick(struct beat *b)
 		read_cluster(b);
 }
 
+static void on_soon(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	beat_tick(arg);
+}
+
 void beat_soon(struct beat *b)
 {
+	/* In a moment, so that what happens together is told together. */
 	b->beat_due.ms = 0;
+	evtimer_add(b->soon, &(struct timeval){.tv_usec = SOON_US});
 }
 
 bool beat_registered(const struct beat *b)
@@ -443,10 +456,12 @@ struct beat *beat_new(struct agent *agent, struct err *err)
 	char wake[KEY_SIZE], changed[KEY_SIZE];
 
 	b->agent = agent;
+	b->soon = evtimer_new(daemon_base(agent->daemon), on_soon, b);
 	clock_random_hex(b->incarnation, 4);
 	snprintf(b->client_name, sizeof(b->client_name), "larder-agent-%s", agent->node);
 	if (redis_options_target(&agent->options.redis, b->client_name, &target, &b->password,
 				 err) != 0) {
+		event_free(b->soon);
 		free(b);
 		return NULL;
 	}
@@ -465,6 +480,7 @@ void beat_free(struct beat *b)
 		return;
 	redis_link_free(b->link);
 	redis_link_free(b->subscriber);
+	event_free(b->soon);
 	redis_args_free(&b->args);
 	free(b->password);
 	free(b);

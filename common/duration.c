@@ -230,7 +230,7 @@ static bool parse_iso(struct parser *ps)
 	static const char letters[] = "WDHMS";
 	bool time = false, any = false;
 
-	for (ps->p++; *ps->p != '\0'; any = true) {
+	for (ps->p++; *ps->p != '\0';) {
 		int64_t value, billionths;
 		const char *letter;
 		bool fraction;
@@ -239,7 +239,6 @@ static bool parse_iso(struct parser *ps)
 		if ((*ps->p == 'T' || *ps->p == 't') && !time) {
 			time = true;
 			ps->p++;
-			any = false;
 		}
 		if (!parse_digits(ps, &value) || !parse_fraction(ps, &billionths, &fraction))
 			return false;
@@ -252,6 +251,7 @@ static bool parse_iso(struct parser *ps)
 		if (!add_unit(ps, (int)(letter - letters), value, billionths, fraction))
 			return false;
 		ps->p++;
+		any = true;
 	}
 	return any ? true : fail(ps, "a number is missing");
 }

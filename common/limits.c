@@ -92,7 +92,7 @@ static int apply_override(const cJSON *item, const char **nodes, struct limits *
 int limits_check_overrides(const cJSON *overrides, const struct limits *base, struct err *err)
 {
 	const cJSON *item;
-	const char *nodes;
+	const char *nodes = "";
 	char path[32];
 	int i = 0;
 
@@ -122,7 +122,7 @@ void limits_for_node(const struct limits *base, const cJSON *overrides, const ch
 	*out = *base;
 	cJSON_ArrayForEach (item, overrides) {
 		struct limits changed = *out;
-		const char *nodes;
+		const char *nodes = "";
 
 		if (apply_override(item, &nodes, &changed, "", NULL) == 0 &&
 		    glob_match(nodes, node))

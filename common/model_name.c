@@ -230,7 +230,7 @@ int model_name_build_digest(char *buf, const char *layout, const char *root, con
 
 void model_name_identity(char *buf, const char *text)
 {
-	struct model_name parts;
+	struct model_name parts = {0};
 
 	if (model_name_parse(text, &parts, NULL) != 0) {
 		buf[0] = '\0';
@@ -242,7 +242,7 @@ void model_name_identity(char *buf, const char *text)
 
 void model_name_root(char *buf, const char *text)
 {
-	struct model_name parts;
+	struct model_name parts = {0};
 
 	if (model_name_parse(text, &parts, NULL) != 0 || parts.root == NULL)
 		snprintf(buf, MODEL_ROOT_MAX + 1, "%s", MODEL_ROOT_DEFAULT);

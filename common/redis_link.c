@@ -509,6 +509,15 @@ static void ping(struct redis_link *link)
 	arm_for_state(link);
 }
 
+/* Has the server not answered in time? */
+static bool overdue(const struct redis_link *link, struct mono now)
+{
+	if (link->state != LINK_UP)
+		return mono_since(link->deadline, now) >= 0;
+	return link->channels == NULL && link->sent != NULL &&
+	       mono_since(link->sent->deadline, now) >= 0;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct redis_link *link = arg;
@@ -518,13 +527,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (link->state == LINK_WAITING)
 		connect_start(link);
-	else if (link->state != LINK_UP && mono_since(link->deadline, now) >= 0)
+	else if (overdue(link, now))
 		drop(link, redis_link_err_timeout);
 	else if (link->state == LINK_UP && link->channels != NULL)
 		ping(link);
-	else if (link->state == LINK_UP && link->sent != NULL &&
-		 mono_since(link->sent->deadline, now) >= 0)
-		drop(link, redis_link_err_timeout);
 	else
 		arm_for_state(link);
 }

@@ -302,15 +302,13 @@ static void print_config(const struct settings_program *program, const void *bas
 }
 
 int settings_load(const struct settings_program *program, int argc, char **argv, void *base,
-		  enum settings_action *action, char **file, int *exit_code, struct err *err)
+		  struct settings_start *start, struct err *err)
 {
 	struct cmdline cmd = {0};
 	const char *path;
 	int rc;
 
-	*action = SETTINGS_EXIT;
-	*file = NULL;
-	*exit_code = EX_USAGE;
+	*start = (struct settings_start){.action = SETTINGS_EXIT, .exit_code = EX_USAGE};
 	if (read_flags(program, argc, argv, NULL, &cmd, err) != 0)
 		return -1;
 	if (cmd.help || cmd.version || cmd.print_reference) {
@@ -320,22 +318,22 @@ int settings_load(const struct settings_program *program, int argc, char **argv,
 			printf("%s %s\n", program->name, LARDER_VERSION);
 		else
 			print_reference(program);
-		*exit_code = 0;
+		start->exit_code = 0;
 		return 0;
 	}
 	path = choose_file(program, &cmd);
 	rc = load(program, argc, argv, base, path, err);
-	*exit_code = rc == 0 ? 0 : rc == BAD_FLAG ? EX_USAGE : EX_CONFIG;
+	start->exit_code = rc == 0 ? 0 : rc == BAD_FLAG ? EX_USAGE : EX_CONFIG;
 	if (rc != 0)
 		return -1;
 	if (path != NULL)
-		*file = xstrdup(path);
+		start->file = xstrdup(path);
 	if (cmd.print_config)
 		print_config(program, base);
 	else if (cmd.check)
 		printf("%s: good\n", path != NULL ? path : "defaults");
 	else
-		*action = SETTINGS_RUN;
+		start->action = SETTINGS_RUN;
 	return 0;
 }
 

@@ -26,15 +26,20 @@ enum settings_action {
 	SETTINGS_EXIT, /* --help, --check and the like have done their work */
 };
 
+/* How a program goes on after its settings were loaded. */
+struct settings_start {
+	enum settings_action action;
+	char *file;    /* that was read, or NULL; the caller frees it */
+	int exit_code; /* for SETTINGS_EXIT, or EX_USAGE (64) or EX_CONFIG (78) after an error */
+};
+
 /*
  * Reads the command line, file and environment into `base` (zeroed by the caller). Handles --help,
  * --version, --check, --print-config and --print-reference itself, on standard output. Returns -1
- * with a sentence when the program must not start; EX_USAGE (64) or EX_CONFIG (78) is in
- * `*exit_code`. `*file` gets the file that was read, or NULL; the caller frees it.
+ * with a sentence when the program must not start.
  */
 int settings_load(const struct settings_program *program, int argc, char **argv, void *base,
-		  enum settings_action *action, char **file, int *exit_code,
-		  struct err *err) MUST_USE;
+		  struct settings_start *start, struct err *err) MUST_USE;
 
 /* Loads a file on top of defaults and environment, and flags again: for SIGHUP. */
 int settings_reload(const struct settings_program *program, int argc, char **argv, void *base,

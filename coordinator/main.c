@@ -102,9 +102,9 @@ static void on_up(const struct redis_link_server *server, void *arg)
 					    "maxmemory-policy noeviction"));
 	if (strcmp(server->mode, "cluster") == 0)
 		log_error("-redis-mode", LOG_STR("reason", "Redis Cluster is not supported"));
-	redis_script_load(c->link, (const struct redis_script *[]){&script_elect, &script_issue,
-								    &script_resign, &script_pin,
-								    NULL});
+	redis_script_load(c->link,
+			  (const struct redis_script *[]){&script_elect, &script_issue,
+							  &script_resign, &script_pin, NULL});
 	leader_tick(c->leader);
 }
 
@@ -305,17 +305,14 @@ static void stop(struct coordinator *c)
 int main(int argc, char **argv)
 {
 	struct coordinator c = {0};
-	enum settings_action action;
+	struct settings_start how;
 	struct err err = {""};
-	char *file = NULL;
-	int exit_code;
 
 	command_line.argc = argc;
 	command_line.argv = argv;
-	if (settings_load(&coordinator_program, argc, argv, &c.options, &action, &file, &exit_code,
-			  &err) != 0) {
+	if (settings_load(&coordinator_program, argc, argv, &c.options, &how, &err) != 0) {
 		fprintf(stderr, "larder-coordinator: %s\n", err.text);
-	} else if (action == SETTINGS_RUN) {
+	} else if (how.action == SETTINGS_RUN) {
 		log_setup("coordinator", (enum log_level)c.options.log.level,
 			  (enum log_format)c.options.log.format);
 		if (start(&c, &err) == 0) {
@@ -326,11 +323,11 @@ int main(int argc, char **argv)
 			log_info("-start", LOG_STR("id", leader_own_id(c.leader)));
 		} else {
 			log_error("-start", LOG_STR("reason", err.text));
-			exit_code = EX_UNAVAILABLE;
+			how.exit_code = EX_UNAVAILABLE;
 		}
 		stop(&c);
 	}
 	setting_free(coordinator_program.rows, &c.options);
-	free(file);
-	return exit_code;
+	free(how.file);
+	return how.exit_code;
 }
