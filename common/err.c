@@ -28,8 +28,9 @@ int err_prefix(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(prefix, sizeof(prefix) - 2, fmt, ap);
 	va_end(ap);
-	strcat(prefix, ": "); /* NOLINT: room for it was left above */
 	len = strlen(prefix);
+	prefix[len++] = ':';
+	prefix[len++] = ' ';
 	kept = strnlen(err->text, sizeof(err->text) - 1 - len);
 	memmove(err->text + len, err->text, kept);
 	memcpy(err->text, prefix, len);
