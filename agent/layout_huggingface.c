@@ -304,7 +304,7 @@ static void look_at_samples(const struct root *root, struct known_repo *known, i
 				continue;
 			if (st.atime_ms > rev->report.used_wall_ms)
 				rev->report.used_wall_ms = st.atime_ms;
-			if (!root->mount.read_only)
+			if (root_writable(root))
 				disk_rearm_atime(repo_fd, rev->samples[j], &st);
 		}
 	}
@@ -313,7 +313,7 @@ static void look_at_samples(const struct root *root, struct known_repo *known, i
 /* For a while after a removal: links that a client made to what had just gone. */
 static void mend(struct hf_state *state, struct known_repo *known, struct hf_repo *repo)
 {
-	if (known->mend_from_ms == 0)
+	if (known->mend_from_ms == 0 || !root_writable(state->root))
 		return;
 	if (hf_tidy_links(state->root, repo, known->mend_from_ms) == 0 &&
 	    clock_wall_ms() - known->mend_from_ms > MEND_FOR_MS)

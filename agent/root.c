@@ -155,8 +155,7 @@ static void self_test(struct root *root)
 	else
 		why = errno == ENOSPC || errno == EDQUOT ? test_existing(root) : strerror(errno);
 	/* Without a byte to read, the mount's word is taken. */
-	root->atimes = !root->mount.no_atime && !root->mount.read_only &&
-		       (!written || test_atime(dir, name, fd));
+	root->atimes = !root->mount.no_atime && (!written || test_atime(dir, name, fd));
 	if (fd >= 0)
 		close(fd);
 	if (dir >= 0) {
@@ -191,7 +190,10 @@ int root_open(struct root *root)
 		root_close(root);
 		return -1;
 	}
-	self_test(root);
+	if (root_writable(root))
+		self_test(root);
+	else
+		root->atimes = !root->mount.no_atime && !root->mount.read_only;
 	return 0;
 }
 
@@ -214,6 +216,11 @@ void root_close(struct root *root)
 	if (root->fd >= 0)
 		close(root->fd);
 	root->fd = -1;
+}
+
+bool root_writable(const struct root *root)
+{
+	return !root->config.report_only && !root->mount.read_only;
 }
 
 bool root_deletes(const struct root *root, const char **why)

@@ -52,6 +52,9 @@ bool root_same(const struct root *root);
 
 void root_close(struct root *root);
 
+/* May anything be written here, if only an access time? */
+bool root_writable(const struct root *root);
+
 /* May models be deleted here? If not, `*why` says why. */
 bool root_deletes(const struct root *root, const char **why);
 

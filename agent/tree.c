@@ -242,7 +242,7 @@ static bool still_valid(const struct walk *walk, struct folder *folder, int fd,
 
 static void rearm_samples(const struct walk *walk, const struct folder *folder, int fd)
 {
-	if (!walk->root->atimes || walk->root->mount.read_only)
+	if (!walk->root->atimes || !root_writable(walk->root))
 		return;
 	for (int i = 0; i < SAMPLES && folder->samples[i] != NULL; i++) {
 		struct disk_stat file;
