@@ -96,7 +96,7 @@ static int reference_valid(int hub_fd, char *line, const char *payload)
 		return 0;
 	snprintf(path, sizeof(path), "%.*s/blobs", (int)(slash - line), line);
 	*slash = '\0';
-	rc = hf_name_layout(line) != NULL && strcmp(hf_name_layout(line), "hf.k") != 0;
+	rc = hf_name_layout(line) != NULL;
 	*slash = '/';
 	if (!rc)
 		return 0;
