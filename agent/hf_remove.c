@@ -103,6 +103,8 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 	rev = hf_repo_find(&hr->repo, hr->commit);
 	if (rev == NULL)
 		return removal_end(task, REMOVAL_GONE, "it is not there any more");
+	if (rev->barred)
+		return removal_end(task, REMOVAL_REFUSED, "odd: %s", rev->odd);
 	if (task->generation != 0 && hf_repo_generation(&hr->repo, rev) != task->generation)
 		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
 	verdict = hf_evidence_verdict(task->root, &hr->repo, rev,

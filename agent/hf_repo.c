@@ -66,6 +66,12 @@ const char *hf_link_payload(const char *target)
 	return name;
 }
 
+static void bar(struct hf_revision *rev, const char *why)
+{
+	rev->odd = why;
+	rev->barred = true;
+}
+
 static struct hf_blob *add_blob(struct hf_repo *repo, const char *name, enum hf_blob_kind kind)
 {
 	struct hf_blob *blob = xcalloc(1, sizeof(*blob));
@@ -221,7 +227,7 @@ static int read_folder(struct reading *rd, const char *name)
 	int rc;
 
 	if (rd->depth + 1 > DEPTH_MAX || strlen(rd->path) + strlen(name) + 2 > sizeof(below.path)) {
-		rd->rev->odd = "folders are nested too deeply";
+		bar(rd->rev, "folders are nested too deeply");
 		return 0;
 	}
 	snprintf(below.path + strlen(rd->path), sizeof(below.path) - strlen(rd->path), "%s/", name);
@@ -229,7 +235,7 @@ static int read_folder(struct reading *rd, const char *name)
 	below.fd = disk_open_dir(rd->fd, name);
 	if (below.fd < 0) {
 		if (errno == EXDEV) {
-			rd->rev->odd = "another file system is mounted in it";
+			bar(rd->rev, "another file system is mounted in it");
 			return 0;
 		}
 		return errno == ENOENT ? 0 : -1;
@@ -252,9 +258,9 @@ static int read_snapshot_entry(const char *name, void *arg)
 	case DISK_FILE:
 		add_file(rd, name, &st);
 		if (st.mount != rd->repo->mount)
-			rd->rev->odd = "another file system is mounted in it";
+			bar(rd->rev, "another file system is mounted in it");
 		return 0;
-	default: rd->rev->odd = "neither a file, a folder nor a link"; return 0;
+	default: bar(rd->rev, "neither a file, a folder nor a link"); return 0;
 	}
 }
 
@@ -268,7 +274,7 @@ static int read_tree(struct reading *rd)
 	if (note_dir(rd->repo, rd->fd, path) != 0) {
 		if (errno != EXDEV)
 			return -1;
-		rd->rev->odd = "another file system is mounted in it";
+		bar(rd->rev, "another file system is mounted in it");
 		return 0;
 	}
 	changed_ms = rd->repo->dirs[rd->repo->dir_count - 1].ctime_ns / 1000000;

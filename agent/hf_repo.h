@@ -55,6 +55,7 @@ struct hf_revision {
 	size_t file_count, file_capacity;
 	size_t first_dir, dir_count; /* its directories in the repository's list */
 	const char *odd;    /* NULL, or why it cannot be judged ("link out of the repository") */
+	bool barred;	    /* holds a mount, a special file or a depth that cannot be removed */
 	int64_t changed_ms; /* newest change of its directories */
 };
 

@@ -91,22 +91,32 @@ size_t orders_running(const struct orders *orders)
 
 /* ---- hearing ---- */
 
-void orders_hear(struct orders *orders, const char *model, const char *text)
+/* NULL when it is there already. */
+static struct order *add_order(struct orders *orders, const char *model, const char *text)
 {
 	char *key = xasprintf("%.*s %.*s", MODEL_NAME_MAX, model, COMMAND_TEXT_MAX, text);
 	struct order *order;
-	struct err err;
 
 	HASH_FIND_STR(orders->list, key, order);
 	if (order != NULL) {
 		free(key);
-		return;
+		return NULL;
 	}
 	order = xcalloc(1, sizeof(*order));
 	order->key = key;
 	order->model = xstrndup(model, strnlen(model, MODEL_NAME_MAX));
 	order->heard = clock_mono();
 	HASH_ADD_KEYPTR(hh, orders->list, order->key, strlen(order->key), order);
+	return order;
+}
+
+void orders_hear(struct orders *orders, const char *model, const char *text)
+{
+	struct order *order = add_order(orders, model, text);
+	struct err err;
+
+	if (order == NULL)
+		return;
 	if (!model_name_valid(model) || command_parse(text, &order->command, &err) != 0) {
 		log_warn("-command-ignored", LOG_STR("model", order->model),
 			 LOG_STR("command", text),
@@ -314,11 +324,27 @@ static void try_again(struct orders *orders, const struct removal_request *req)
 	orders->again = again;
 }
 
+static void end_running(struct orders *orders, const struct removal_request *req)
+{
+	struct order *order = order_of(orders, req);
+
+	if (order != NULL && order->state == ORDER_RUNNING) {
+		orders->running--;
+		order->state = ORDER_ENDED;
+		order->ended = clock_mono();
+		/* Undone after a restart: heard again, it is executed again. */
+		if (req->recover && req->outcome == REMOVAL_REFUSED)
+			forget(orders, order);
+	}
+	/* Another command for the same model may have waited for this one. */
+	for (order = orders->list; order != NULL; order = order->hh.next)
+		order->judged = false;
+}
+
 void orders_removed(struct orders *orders, struct removal_request *req)
 {
 	struct agent *agent = orders->agent;
 	struct model *model;
-	struct order *order;
 	struct command cmd;
 	struct receipt receipt;
 
@@ -346,15 +372,7 @@ void orders_removed(struct orders *orders, struct removal_request *req)
 	}
 	if (req->stuck)
 		try_again(orders, req);
-	order = order_of(orders, req);
-	if (order != NULL && order->state == ORDER_RUNNING) {
-		order->state = ORDER_ENDED;
-		order->ended = clock_mono();
-		orders->running--;
-	}
-	/* Another command for the same model may have waited for this one. */
-	for (order = orders->list; order != NULL; order = order->hh.next)
-		order->judged = false;
+	end_running(orders, req);
 	worker_scan(agent->workers[req->root->index]);
 	removal_request_free(req);
 }
@@ -368,6 +386,20 @@ static struct root *root_named(struct agent *agent, const char *name)
 			return &agent->roots[i];
 	}
 	return NULL;
+}
+
+/* The command may still stand in Redis: heard again, it is this one. */
+static void remember_running(struct orders *orders, const struct removal_request *req)
+{
+	struct order *order;
+
+	if (req->command[0] == '\0')
+		return;
+	order = add_order(orders, req->model, req->command);
+	if (order == NULL)
+		return;
+	order->state = ORDER_RUNNING;
+	orders->running++;
 }
 
 void orders_recover(struct orders *orders)
@@ -391,6 +423,7 @@ void orders_recover(struct orders *orders)
 		snprintf(req->command, sizeof(req->command), "%s", intents[i].command);
 		req->recover = true;
 		req->heard = clock_mono();
+		remember_running(orders, req);
 		worker_remove(agent->workers[root->index], req);
 	}
 }

@@ -184,6 +184,10 @@ static void post_cycles(struct http_request *req, void *arg)
 				 leader_address(c->leader));
 		return;
 	}
+	if (!c->options.enabled) {
+		http_reply_error(req, 409, "automatic eviction is off: enabled is false");
+		return;
+	}
 	cycles_demand(c->cycles);
 	http_reply_json(req, 202, cJSON_CreateObject());
 }

@@ -182,7 +182,7 @@ static struct plan_shortfall *add_shortfall(struct planning *p, enum evict_reaso
 
 static void by_count(struct planning *p)
 {
-	int64_t count = p->node->model_count, limit = p->limits->max_models;
+	int64_t count = (int64_t)p->node->model_total, limit = p->limits->max_models;
 	struct plan_shortfall *shortfall;
 
 	if (limit == SETTING_UNSET)
