@@ -319,6 +319,10 @@ static void try_again(struct orders *orders, const struct removal_request *req)
 	again->req = removal_request_new(req->root, req->model, req->locator);
 	snprintf(again->req->txn, sizeof(again->req->txn), "%s", req->txn);
 	again->req->recover = true;
+	again->req->heard = req->heard;
+	/* One that was begun just now has its receipt already: it failed. */
+	if (req->recover)
+		snprintf(again->req->command, sizeof(again->req->command), "%s", req->command);
 	again->due.ms = clock_mono().ms + RECOVER_AGAIN_MS;
 	again->next = orders->again;
 	orders->again = again;
@@ -360,8 +364,10 @@ void orders_removed(struct orders *orders, struct removal_request *req)
 		model->removal = NULL;
 		learn(orders, model, req);
 	}
-	/* Undone after a restart: the command still stands in Redis, and is heard again. */
-	if (req->command[0] != '\0' && !(req->recover && req->outcome == REMOVAL_REFUSED) &&
+	/* Undone after a restart, the command is heard again; not recovered yet, it is still open.
+	 */
+	if (req->command[0] != '\0' &&
+	    !(req->recover && (req->outcome == REMOVAL_REFUSED || req->stuck)) &&
 	    command_parse(req->command, &cmd, NULL) == 0) {
 		fill_receipt(&receipt, req->model, &cmd, outcome_word(req), req->why);
 		receipt.bytes = req->reaped.freed_bytes;
@@ -372,7 +378,8 @@ void orders_removed(struct orders *orders, struct removal_request *req)
 	}
 	if (req->stuck)
 		try_again(orders, req);
-	end_running(orders, req);
+	if (!(req->recover && req->stuck))
+		end_running(orders, req);
 	worker_scan(agent->workers[req->root->index]);
 	removal_request_free(req);
 }
