@@ -137,11 +137,16 @@ void api_get_plan(struct http_request *req, void *arg)
 {
 	struct coordinator *c = arg;
 	const char *node = http_request_param(req, "node");
+	const char *as_if = http_request_param(req, "as_if_deleting");
 	struct cycle_plan_hooks hooks = {.part = on_part, .done = on_done};
 	struct answer *a;
 
 	if (node != NULL && !model_name_node_valid(node)) {
 		http_reply_error(req, 400, "node: \"%.60s\" is not the name of a node", node);
+		return;
+	}
+	if (as_if != NULL && strcmp(as_if, "true") != 0 && strcmp(as_if, "false") != 0) {
+		http_reply_error(req, 400, "as_if_deleting: allowed is true or false");
 		return;
 	}
 	if (!api_needs_redis(c, req))
@@ -153,5 +158,5 @@ void api_get_plan(struct http_request *req, void *arg)
 	a->spared = cJSON_CreateArray();
 	a->shortfalls = cJSON_CreateArray();
 	hooks.arg = a;
-	cycles_plan(c->cycles, node, &hooks);
+	cycles_plan(c->cycles, node, as_if != NULL && strcmp(as_if, "true") == 0, &hooks);
 }

@@ -299,6 +299,14 @@ static void on_expired(struct cluster *read, const char *why, void *arg)
 	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
+static void pretend_deleting(struct cluster *cluster)
+{
+	for (size_t i = 0; i < cluster->count; i++) {
+		for (size_t j = 0; j < cluster->nodes[i].root_count; j++)
+			cluster->nodes[i].roots[j].deletes = true;
+	}
+}
+
 static void on_whole(struct cluster *read, const char *why, void *arg)
 {
 	struct cycle *cy = arg;
@@ -313,6 +321,8 @@ static void on_whole(struct cluster *read, const char *why, void *arg)
 	cluster = *read;
 	limits = limits_of(cy, &cluster);
 	mark_deferred(cy, &cluster);
+	if (cy->result->as_if_deleting)
+		pretend_deleting(&cluster);
 	decide(cy, &cluster, limits);
 	free(limits);
 	cluster_free(&cluster);

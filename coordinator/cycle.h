@@ -20,6 +20,7 @@ struct cycle_result {
 	const char *stopped; /* why it did not go through, or NULL */
 	bool act;	     /* false: only planned, for somebody to look at */
 	bool dry_run;	     /* acts, but is not allowed to issue */
+	bool as_if_deleting; /* only planned: roots that only report count as if they deleted */
 	int64_t began_redis_ms;
 	int64_t read_ms; /* until everything was decided and issued */
 	size_t nodes, live;

@@ -131,8 +131,8 @@ static void on_done(struct cycle *cycle, void *arg)
 	free(run);
 }
 
-/* Takes `nodes` over; NULL: all. */
-static void start(struct cycles *cs, const char *trigger, bool act, char **nodes, size_t count,
+/* Takes `nodes` over; NULL: all. `how` has the trigger and what kind of pass it is. */
+static void start(struct cycles *cs, struct cycle_result how, char **nodes, size_t count,
 		  const struct cycle_plan_hooks *plan)
 {
 	struct running *run = xcalloc(1, sizeof(*run));
@@ -142,13 +142,12 @@ static void start(struct cycles *cs, const char *trigger, bool act, char **nodes
 	run->owner = cs;
 	if (plan != NULL)
 		run->plan = *plan;
+	*result = how;
 	result->id = cycles_next_id(cs);
-	result->trigger = trigger;
-	result->act = act;
-	result->dry_run = act && cs->c->options.dry_run;
+	result->dry_run = how.act && cs->c->options.dry_run;
 	run->cycle = cycle_new(cs->c, result, nodes, count, &hooks);
 	DL_APPEND(cs->running, run);
-	if (act)
+	if (how.act)
 		cs->acting = run;
 	cycle_begin(run->cycle);
 }
@@ -173,6 +172,7 @@ static void drop_pressed(struct cycles *cs)
 
 static void start_for_pressed(struct cycles *cs)
 {
+	const struct cycle_result how = {.trigger = "pressure", .act = true};
 	char **nodes = cs->pressed;
 	size_t count = cs->pressed_count;
 
@@ -180,12 +180,12 @@ static void start_for_pressed(struct cycles *cs)
 	if (cs->c->copies != NULL) {
 		/* Copies on all other nodes count too: then all of them are looked at. */
 		drop_pressed(cs);
-		start(cs, "pressure", true, NULL, 0, NULL);
+		start(cs, how, NULL, 0, NULL);
 		return;
 	}
 	cs->pressed = NULL;
 	cs->pressed_count = cs->pressed_capacity = 0;
-	start(cs, "pressure", true, nodes, count, NULL);
+	start(cs, how, nodes, count, NULL);
 }
 
 void cycles_tick(struct cycles *cs)
@@ -200,11 +200,12 @@ void cycles_tick(struct cycles *cs)
 	if (cs->pressed_count > 0 && mono_since(cs->pressed_due, now) >= 0) {
 		start_for_pressed(cs);
 	} else if (cs->demanded || mono_since(cs->due, now) >= 0) {
-		const char *trigger = cs->demanded ? "demand" : "interval";
+		const struct cycle_result how = {.trigger = cs->demanded ? "demand" : "interval",
+						 .act = true};
 
 		cs->demanded = false;
 		schedule(cs);
-		start(cs, trigger, true, NULL, 0, NULL);
+		start(cs, how, NULL, 0, NULL);
 	}
 }
 
@@ -232,15 +233,17 @@ void cycles_settings_changed(struct cycles *cs)
 		cs->due.ms = latest;
 }
 
-void cycles_plan(struct cycles *cs, const char *node, const struct cycle_plan_hooks *hooks)
+void cycles_plan(struct cycles *cs, const char *node, bool as_if_deleting,
+		 const struct cycle_plan_hooks *hooks)
 {
+	const struct cycle_result how = {.trigger = "plan", .as_if_deleting = as_if_deleting};
 	char **nodes = NULL;
 
 	if (node != NULL) {
 		nodes = xcalloc(1, sizeof(*nodes));
 		nodes[0] = xstrdup(node);
 	}
-	start(cs, "plan", false, nodes, node != NULL, hooks);
+	start(cs, how, nodes, node != NULL, hooks);
 }
 
 void cycles_command_ended(struct cycles *cs, const struct ledger_entry *entry, const char *outcome,

@@ -36,8 +36,12 @@ void cycles_demand(struct cycles *cycles);
 /* The settings have changed: the next cycle is due by the new interval at the latest. */
 void cycles_settings_changed(struct cycles *cycles);
 
-/* Plans for one node (copied), or for all when `node` is NULL. */
-void cycles_plan(struct cycles *cycles, const char *node, const struct cycle_plan_hooks *hooks);
+/*
+ * Plans for one node (copied), or for all when `node` is NULL; `as_if_deleting`: as it would be if
+ * roots that only report did delete.
+ */
+void cycles_plan(struct cycles *cycles, const char *node, bool as_if_deleting,
+		 const struct cycle_plan_hooks *hooks);
 
 /* A command of a cycle has ended; `outcome` is a receipt's word, or "expired". */
 void cycles_command_ended(struct cycles *cycles, const struct ledger_entry *entry,
