@@ -14,6 +14,7 @@
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <stdarg.h>
@@ -341,13 +342,24 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 /* ---- the server ---- */
 
-/* "host:port", "[v6]:port" */
+/* "host:port", "[v6]:port". libevent refuses port 0, which means any free one here. */
 static int parse_listen(const char *text, struct sockaddr_storage *addr, int *len, struct err *err)
 {
+	const char *colon = strrchr(text, ':');
+	bool any = colon != NULL && strcmp(colon, ":0") == 0;
+	char *copy =
+		xasprintf("%.*s%s", any ? (int)(colon - text) : INT_MAX, text, any ? ":1" : "");
+	int rc;
+
 	*len = sizeof(*addr);
-	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)addr, len) != 0 ||
-	    strrchr(text, ':') == NULL)
+	rc = colon == NULL ? -1 : evutil_parse_sockaddr_port(copy, (struct sockaddr *)addr, len);
+	free(copy);
+	if (rc != 0)
 		return err_set(err, "cannot listen on \"%s\"; allowed is ADDRESS:PORT", text);
+	if (any && addr->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)addr)->sin6_port = 0;
+	else if (any)
+		((struct sockaddr_in *)addr)->sin_port = 0;
 	return 0;
 }
 
