@@ -20,6 +20,7 @@
 #include "coordinator/copies.h"
 #include "coordinator/issue.h"
 #include "coordinator/leader.h"
+#include "coordinator/retire.h"
 #include "coordinator/snapshot.h"
 
 #define WINDOW_NODES  100 /* keeps other users' waits below 1 ms (docs/performance.md) */
@@ -285,6 +286,8 @@ static void on_expired(struct cluster *read, const char *why, void *arg)
 	for (size_t i = 0; i < cluster.count; i++) {
 		cy->result->nodes++;
 		cy->result->live += cluster.nodes[i].live;
+		if (cy->result->act && !cy->result->dry_run)
+			retire_if_gone(cy->c, &cluster.nodes[i], cy->now_ms);
 		if (!read_whole(cy, &limits[i], &cluster.nodes[i]))
 			continue;
 		/* Decided later, when all of it is there. */
