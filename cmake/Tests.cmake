@@ -1,0 +1,21 @@
+# Unit tests: one program per file of the product, run by ctest.
+enable_testing()
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+# What they share. Pure as well, but for the files of those that need some.
+add_library(larder_test_kit STATIC tests/unit/kit.c)
+target_link_libraries(larder_test_kit PUBLIC PkgConfig::CMOCKA PRIVATE larder_warnings)
+
+# larder_unit(STEM LIBRARY [SOURCE...]): tests/unit/test_STEM.c through the headers alone.
+function(larder_unit stem library)
+	add_executable(test_${stem} tests/unit/test_${stem}.c ${ARGN})
+	target_link_libraries(test_${stem} PRIVATE larder_test_kit ${library} larder_warnings)
+	add_test(NAME unit/${stem} COMMAND test_${stem})
+	set_tests_properties(unit/${stem} PROPERTIES TIMEOUT 120 LABELS unit)
+endfunction()
+
+foreach(stem aside caution cluster command copies duration err glob guard hf_judge json_doc
+		inventory keys ledger limits model_name use setting pins
+		redis_info redis_url xmem)
+	larder_unit(${stem} larder_pure)
+endforeach()
