@@ -1,0 +1,28 @@
+# The benchmarks: C programs that link Larder's own libraries. scripts/bench builds and runs them.
+add_library(larder_bench STATIC
+	tests/bench/bench.c tests/bench/bystander.c tests/bench/fleet.c tests/bench/server.c)
+target_link_libraries(larder_bench PUBLIC larder_common PRIVATE larder_warnings)
+
+function(larder_benchmark name)
+	cmake_parse_arguments(BENCH "" "" "SOURCES;LIBRARIES;OPTIONS" ${ARGN})
+	add_executable(bench_${name} tests/bench/${name}.c ${BENCH_SOURCES})
+	target_link_libraries(bench_${name} PRIVATE larder_bench ${BENCH_LIBRARIES} larder_warnings)
+	target_link_options(bench_${name} PRIVATE ${BENCH_OPTIONS})
+endfunction()
+
+# The coordinator's pause between two windows is taken out by the linker, in benchmarks only.
+larder_benchmark(selection SOURCES tests/bench/coord.c tests/bench/rival.c
+	LIBRARIES larder_coordinator_parts OPTIONS -Wl,--wrap=event_add)
+
+larder_benchmark(beat SOURCES tests/bench/agents.c LIBRARIES larder_agent_parts)
+
+# The worker of agent/worker.c is replaced by one without a disk; what the agents hear and what
+# Redis has taken is looked at in passing.
+larder_benchmark(lifecycle SOURCES tests/bench/agents.c tests/bench/coord.c tests/bench/crowd.c
+	LIBRARIES larder_agent_parts larder_coordinator_parts
+	OPTIONS -Wl,--wrap=event_add -Wl,--wrap=orders_hear -Wl,--wrap=journal_confirmed
+		-Wl,--wrap=fdatasync -Wl,--wrap=fsync)
+
+larder_benchmark(scan SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
+target_compile_definitions(bench_scan PRIVATE
+	BENCH_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}/tests/bench")
