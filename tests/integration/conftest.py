@@ -1,0 +1,112 @@
+"""Fixtures, the directory in which tests work, and the logs of a test that failed."""
+
+import fcntl
+import mmap
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from larder.cluster import Cluster
+from larder.hub import Hub
+from larder.judges import Judges
+
+LOG_LINES = 150
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def leases_work(directory):
+    """A write lease must be refused while a file is mapped; overlayfs, for one, does not see that."""
+    with tempfile.NamedTemporaryFile(dir=directory) as file:
+        file.write(b"x" * 4096)
+        file.flush()
+        with open(file.name, "rb") as other:
+            mapped = mmap.mmap(other.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError:
+            return True
+        finally:
+            mapped.close()
+    return False
+
+
+def working_directory():
+    """Where caches are made: a file system of the kind that real caches are on."""
+    wanted = os.environ.get("LARDER_TEST_DIR")
+    candidates = [wanted] if wanted else [tempfile.gettempdir(), "/var/tmp", "/dev/shm", CHECKOUT]
+    for candidate in candidates:
+        try:
+            if leases_work(candidate):
+                return pathlib.Path(candidate)
+        except OSError:
+            continue
+    raise pytest.UsageError("no directory with working file leases; set LARDER_TEST_DIR")
+
+
+@pytest.fixture(scope="session")
+def base():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="larder-test-", dir=working_directory()))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def directory(base):
+    """A directory of the test's own; its name is short, and gone when the test has passed."""
+    path = pathlib.Path(tempfile.mkdtemp(dir=base))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(directory):
+    cluster = Cluster(directory)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def root(directory):
+    """An empty cache directory."""
+    path = directory / "hub"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def session_hub():
+    hub = Hub()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def hub(session_hub):
+    """The stand-in hub, with nothing in its log and no rules."""
+    session_hub.clear_log()
+    session_hub.state.rules.clear()
+    return session_hub
+
+
+@pytest.fixture(scope="session")
+def judges(session_hub, base):
+    judges = Judges(session_hub, base / "home")
+    yield judges
+    judges.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.passed or not hasattr(item, "funcargs"):
+        return
+    cluster = item.funcargs.get("cluster")
+    if cluster is None:
+        return
+    for process in cluster.processes():
+        lines = process.log(whole=True).splitlines()
+        report.sections.append((f"log of {process.name}", "\n".join(lines[-LOG_LINES:])))
