@@ -69,7 +69,6 @@ class Daemon:
 
     def start(self, **env):
         self.process.env = {**self.env, **env}
-        self.write_config(http={"listen": f"127.0.0.1:{__import__('larder.redis_server').redis_server.free_port()}"})
         self.process.start()
         found = self.process.wait_log(r"event=\+start .*http_port=(\d+)", 60)
         self.port = int(found.group(1))
