@@ -142,7 +142,9 @@ static void replay_intent(struct journal *j, const cJSON *r)
 	struct intent intent;
 
 	journal_record_read_intent(r, &intent);
-	add_intent(j, &intent);
+	/* Without a number of its own nothing could end it. */
+	if (strlen(intent.txn) == TXN_LEN && find_intent(j, intent.txn) == NULL)
+		add_intent(j, &intent);
 }
 
 static void replay(struct journal *j, const cJSON *r)
@@ -151,8 +153,10 @@ static void replay(struct journal *j, const cJSON *r)
 
 	if (strcmp(kind, "journal") == 0) {
 		snprintf(j->id, sizeof(j->id), "%s", journal_record_text(r, "id"));
-		j->next_number = journal_record_number(r, "next");
-		j->epoch = journal_record_number(r, "epoch");
+		if (journal_record_number(r, "next") > j->next_number)
+			j->next_number = journal_record_number(r, "next");
+		if (journal_record_number(r, "epoch") > j->epoch)
+			j->epoch = journal_record_number(r, "epoch");
 	} else if (strcmp(kind, "use") == 0) {
 		set_use(j, journal_record_text(r, "model"), journal_record_number(r, "used"),
 			journal_record_text(r, "source"), false);

@@ -10,6 +10,8 @@
 #include "common/xmem.h"
 
 #define DIGEST_LEN 8
+/* Numbers are kept as doubles; from here on they are not exact. */
+#define NUMBER_END 9007199254740992.0
 
 char *journal_record_line(cJSON *record, size_t *len)
 {
@@ -95,7 +97,10 @@ int64_t journal_record_number(const cJSON *r, const char *key)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(r, key);
 
-	return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : 0;
+	if (!cJSON_IsNumber(item) || !(item->valuedouble > -NUMBER_END) ||
+	    !(item->valuedouble < NUMBER_END))
+		return 0;
+	return (int64_t)item->valuedouble;
 }
 
 const char *receipt_outcome(const char *text)
