@@ -353,10 +353,22 @@ static void trash_blobs(struct removal_task *task)
 		close(done_fd);
 }
 
-/* What the official tool forgets. Any of it may be missing. */
-static void trash_extras(struct removal_task *task)
+/* A client has downloaded the same revision anew, since the one that goes was moved away. */
+static bool is_back(const struct hf_removal *hr)
 {
-	struct hf_removal *hr = task->layout_data;
+	char snapshot[512];
+	int fd;
+
+	snprintf(snapshot, sizeof(snapshot), "snapshots/%s", hr->commit);
+	fd = disk_open_dir(hr->repo.fd, snapshot);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* What the official tool forgets. Any of it may be missing. */
+static void trash_notes(struct hf_removal *hr)
+{
 	char name[512];
 	int trees = disk_open_dir(hr->repo.fd, "trees");
 	int absent = disk_open_dir(hr->repo.fd, ".no_exist");
@@ -374,7 +386,6 @@ static void trash_extras(struct removal_task *task)
 		close(absent);
 	if (done >= 0)
 		close(done);
-	hf_refs_drop(hr->repo.fd, task->txn);
 	if (rc != 0)
 		errno = 0;
 }
@@ -386,7 +397,10 @@ void hf_remove_clean(struct removal_task *task, char *trash, size_t size)
 	trash_blobs(task);
 	busy_free(task->busy);
 	task->busy = NULL;
-	trash_extras(task);
+	/* The notes on a revision that is back are those of its client. */
+	if (!is_back(hr))
+		trash_notes(hr);
+	hf_refs_drop(hr->repo.fd, task->txn);
 	snprintf(trash, size, "%s/%s", hr->folder, hr->done);
 }
 

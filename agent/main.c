@@ -28,13 +28,28 @@ static struct {
 
 /* ---- what the parts share ---- */
 
+/*
+ * Written at once: the command still stands in Redis, and an agent that died here would obey it
+ * after its restart if it knew of the use no more.
+ */
+static void keep_use(struct agent *agent, const struct model *model)
+{
+	int64_t age = mono_since(model->use.last, clock_mono());
+
+	journal_note_use(agent->journal, model->name, beat_redis_now(agent->beat) - age,
+			 use_source_name(model->use.source));
+	if (journal_flush(agent->journal) != 0)
+		log_error("-journal", LOG_STR("reason", strerror(errno)));
+}
+
 enum agent_touch agent_use(struct agent *agent, struct model *model, struct mono at,
 			   enum use_source source)
 {
-	(void)agent;
 	if (model->removal != NULL && !removal_veto(model->removal, "used"))
 		return TOUCH_TOO_LATE;
 	use_note(&model->use, at, source);
+	if (model->removal != NULL)
+		keep_use(agent, model);
 	return TOUCH_NOTED;
 }
 

@@ -59,6 +59,21 @@ class Cache:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(commit)
 
+    def share(self, xet_hash, path, *repos):
+        """Moves a file that revision A of these repositories has into the cache-wide store."""
+        folder = self.root / "blobs" / xet_hash[:2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (self.root / "blobs/.huggingface-shared-blobs").write_text("1\n")
+        payload = folder / xet_hash
+        (folder / f"{xet_hash}.lock").touch()
+        for repo in repos:
+            blob = (self.snapshot(repo, A) / path).resolve()
+            with open(folder / f"{xet_hash}.refs", "a") as manifest:
+                manifest.write(f"{folder_of(repo)}/blobs/{blob.name}\n")
+            blob.rename(payload)
+            blob.symlink_to(f"../../blobs/{xet_hash[:2]}/{xet_hash}")
+        return payload
+
     def tree_listing(self, repo, commit, kind="model"):
         files = {}
         snapshot = self.snapshot(repo, commit, kind)

@@ -43,6 +43,11 @@ def tree(root, skip=(".locks",)):
     return found
 
 
+def allocated_bytes(*files):
+    """What these files take on the disk."""
+    return sum(os.lstat(file).st_blocks * 512 for file in files)
+
+
 def dangling(root):
     """Links below `root` that lead nowhere."""
     return [
