@@ -161,8 +161,7 @@ void put_age(const char *dir, const char *path, int64_t age_s)
 	char full[PATH_SIZE];
 	struct timespec times[2] = {{.tv_sec = time(NULL) - age_s}, {.tv_sec = time(NULL) - age_s}};
 
-	assert_int_equal(
-		utimensat(AT_FDCWD, join(full, dir, path), times, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(utimensat(AT_FDCWD, join(full, dir, path), times, AT_SYMLINK_NOFOLLOW), 0);
 }
 
 void kit_contains(const char *text, const char *part, const char *file, int line)

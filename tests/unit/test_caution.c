@@ -63,10 +63,10 @@ static void test_clock(void **state)
 		int64_t passed_ms, theirs_ms;
 		bool jump;
 	} rows[] = {
-		{5000, 5000, false},	  {5000, 65000, false},	  {5000, 65001, true},
-		{5000, -55000, false},	  {5000, -55001, true},	  {0, 0, false},
-		{3600000, 3600000, false}, {3600000, 0, true},	  {0, 3600000, true},
-		{5000, 86400000, true},	  {5000, -86400000, true},
+		{5000, 5000, false},	   {5000, 65000, false},    {5000, 65001, true},
+		{5000, -55000, false},	   {5000, -55001, true},    {0, 0, false},
+		{3600000, 3600000, false}, {3600000, 0, true},	    {0, 3600000, true},
+		{5000, 86400000, true},	   {5000, -86400000, true},
 	};
 	const int64_t redis = INT64_C(1700000000000);
 

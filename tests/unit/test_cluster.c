@@ -34,9 +34,9 @@ static void test_models(void **state)
 /* Nothing that is not understood becomes a model. */
 static void test_bad_models(void **state)
 {
-	static const char *const names[] = {"",	       "x",	      "hf:a",	    "dir:../a@-",
-					    "dir:/a@-", "HF:a@1",      "dir:a b@-", "dir:%41@-",
-					    "dir:a*@-", "hf+default:a@1"};
+	static const char *const names[] = {
+		"",	  "x",	       "hf:a",	    "dir:../a@-", "dir:/a@-",
+		"HF:a@1", "dir:a b@-", "dir:%41@-", "dir:a*@-",	  "hf+default:a@1"};
 	struct cluster c;
 
 	(void)state;
@@ -57,7 +57,7 @@ static void test_order(void **state)
 		const char *name;
 		int64_t last_used_ms;
 	} rows[] = {
-		{"hf:c@1", 300}, {"hf:b@1", 100}, {"hf+x:a@1", 200},
+		{"hf:c@1", 300}, {"hf:b@1", 100},	{"hf+x:a@1", 200},
 		{"hf:a@1", 100}, {"hf:d@1", INT64_MAX}, {"hf:e@1", 0},
 	};
 	static const char *const order[] = {"hf:e@1",	"hf:a@1", "hf:b@1",
@@ -155,7 +155,8 @@ static void test_bad_roots(void **state)
 		"available_bytes= mode=delete",
 		"leftover_bytes=1k",
 	};
-	static const char *const names[] = {"", "A", "a b", "0123456789abcdefg", "a/b", "..", "a:b"};
+	static const char *const names[] = {"",	   "A",	 "a b", "0123456789abcdefg",
+					    "a/b", "..", "a:b"};
 	struct cluster c;
 
 	(void)state;
@@ -237,9 +238,9 @@ static void test_strings(void **state)
 /* Whatever stands in the hash: an answer, and nothing out of bounds. */
 static void test_hostile(void **state)
 {
-	static const char *const bits[] = {"mode=",  "delete",	     "disk=",	"=",  " ",
-					   "note=",  "total_bytes=", "99999999", "a", "\xff",
-					   "layout", "available_bytes=", "-",	"\n", "{}"};
+	static const char *const bits[] = {"mode=",  "delete",		 "disk=",    "=",  " ",
+					   "note=",  "total_bytes=",	 "99999999", "a",  "\xff",
+					   "layout", "available_bytes=", "-",	     "\n", "{}"};
 	struct rng rng = rng_start("cluster");
 
 	(void)state;
@@ -265,11 +266,11 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_models),	     cmocka_unit_test(test_bad_models),
-		cmocka_unit_test(test_order),	     cmocka_unit_test(test_root),
-		cmocka_unit_test(test_root_modes),   cmocka_unit_test(test_bad_roots),
-		cmocka_unit_test(test_long_root),    cmocka_unit_test(test_models_find_roots),
-		cmocka_unit_test(test_strings),	     cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_models),	   cmocka_unit_test(test_bad_models),
+		cmocka_unit_test(test_order),	   cmocka_unit_test(test_root),
+		cmocka_unit_test(test_root_modes), cmocka_unit_test(test_bad_roots),
+		cmocka_unit_test(test_long_root),  cmocka_unit_test(test_models_find_roots),
+		cmocka_unit_test(test_strings),	   cmocka_unit_test(test_hostile),
 	};
 
 	return RUN_TESTS(tests);

@@ -173,8 +173,7 @@ static void test_damage(void **state)
 		char text[COMMAND_TEXT_MAX], again[COMMAND_TEXT_MAX];
 		struct command cmd;
 
-		snprintf(text, sizeof(text), "%s",
-			 accepted[rng_below(&rng, ARRAY_SIZE(accepted))]);
+		snprintf(text, sizeof(text), "%s", accepted[rng_below(&rng, ARRAY_SIZE(accepted))]);
 		text[rng_below(&rng, strlen(text))] = (char)(1 + rng_below(&rng, 255));
 		if (command_parse(text, &cmd, NULL) != 0)
 			continue;
@@ -188,9 +187,9 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts),	  cmocka_unit_test(test_rejects),
-		cmocka_unit_test(test_fields),	  cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_too_long),  cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_accepts),	 cmocka_unit_test(test_rejects),
+		cmocka_unit_test(test_fields),	 cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_too_long), cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_damage),
 	};
 

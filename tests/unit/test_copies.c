@@ -171,9 +171,9 @@ static void test_property(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_count),	       cmocka_unit_test(test_roots),
-		cmocka_unit_test(test_replace),	       cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_take),	       cmocka_unit_test(test_taken_and_gone),
+		cmocka_unit_test(test_count),	 cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_replace),	 cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_take),	 cmocka_unit_test(test_taken_and_gone),
 		cmocka_unit_test(test_property),
 	};
 

@@ -130,9 +130,9 @@ static void test_literal(void **state)
 static void test_valid(void **state)
 {
 	static const char *const valid[] = {"*", "?", "hf:org/*@*", "gpu-0?", "a%20b", "~+=_.-:@/"};
-	static const char *const invalid[] = {"",    " ",    "a b",  "a\tb", "a\nb", "\x7f", "\xc3\xa9",
-					      "\"a", "'a",   "`a",   "[a]",  "a]",   "{a",   "a}",
-					      "a\\", "a^",   "\x01", "{node}"};
+	static const char *const invalid[] = {"",	  " ",	 "a b", "a\tb", "a\nb", "\x7f",
+					      "\xc3\xa9", "\"a", "'a",	"`a",	"[a]",	"a]",
+					      "{a",	  "a}",	 "a\\", "a^",	"\x01", "{node}"};
 	char text[514];
 
 	(void)state;
@@ -154,7 +154,7 @@ static void test_valid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),		 cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_table),		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_against_fnmatch), cmocka_unit_test(test_literal),
 		cmocka_unit_test(test_valid),
 	};

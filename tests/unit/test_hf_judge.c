@@ -70,10 +70,12 @@ static void test_each_alone(void **state)
 
 static void test_kinds(void **state)
 {
-	static const char *const weights[] = {"model.safetensors", "a/b.gguf", "x.bin", "x.pt",
-					      "x.pth",		   "x.h5",     "x.onnx", "x.msgpack"};
-	static const char *const others[] = {"",	    "config.json", "x.safetensors.index.json",
-					     "safetensors", "x.GGUF",	   "x.bin.txt", "x.ptx"};
+	static const char *const weights[] = {
+		"model.safetensors", "a/b.gguf", "x.bin", "x.pt", "x.pth", "x.h5", "x.onnx",
+		"x.msgpack"};
+	static const char *const others[] = {
+		"",	     "config.json", "x.safetensors.index.json", "safetensors", "x.GGUF",
+		"x.bin.txt", "x.ptx"};
 	static const char *const indexes[] = {"model.safetensors.index.json",
 					      "pytorch_model.bin.index.json",
 					      "sub/model.safetensors.index.json"};
@@ -125,7 +127,8 @@ static const char *index_names(struct names *names, const char *text, size_t len
 static const struct {
 	const char *text, *names;
 } indexes[] = {
-	{"{\"metadata\":{\"total_size\":1},\"weight_map\":{\"a\":\"m1\",\"b\":\"m1\",\"c\":\"m2\"}}",
+	{"{\"metadata\":{\"total_size\":1},\"weight_map\":{\"a\":\"m1\",\"b\":\"m1\",\"c\":\"m2\"}"
+	 "}",
 	 "m1;m2;"},
 	{"{\"weight_map\": {\n  \"a\" : \"m1\" ,\n\t\"b\" : \"m2\"\n}\n}", "m1;m2;"},
 	{"{\"weight_map\":{\"a\":\"sub/m1\",\"b\":\"m2\",\"c\":\"sub/m1\"}}", "sub/m1;m2;sub/m1;"},
@@ -223,8 +226,8 @@ static void test_gguf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ladder), cmocka_unit_test(test_each_alone),
-		cmocka_unit_test(test_kinds),  cmocka_unit_test(test_index),
+		cmocka_unit_test(test_ladder),	      cmocka_unit_test(test_each_alone),
+		cmocka_unit_test(test_kinds),	      cmocka_unit_test(test_index),
 		cmocka_unit_test(test_index_hostile), cmocka_unit_test(test_gguf),
 	};
 

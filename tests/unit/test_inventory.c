@@ -230,8 +230,12 @@ static void test_same_again_is_no_use(void **state)
 	static const struct {
 		int64_t modified, used;
 	} rows[] = {
-		{WALL - HOUR, 0},	   {WALL - HOUR, WALL - 1000}, {0, 0},
-		{WALL - HOUR, WALL + 1000 * HOUR}, {WALL + 1000 * HOUR, 0}, {INT64_MAX, INT64_MAX},
+		{WALL - HOUR, 0},
+		{WALL - HOUR, WALL - 1000},
+		{0, 0},
+		{WALL - HOUR, WALL + 1000 * HOUR},
+		{WALL + 1000 * HOUR, 0},
+		{INT64_MAX, INT64_MAX},
 		{WALL + 1000 * HOUR, WALL - HOUR},
 	};
 
@@ -427,8 +431,8 @@ static void test_by_path(void **state)
 	merge(&s, true);
 	get(&s, "dir:gone@-")->gone = true;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct model *model = inventory_by_path(&s.inv, rows[i].root,
-							      rows[i].root_path, rows[i].path);
+		const struct model *model =
+			inventory_by_path(&s.inv, rows[i].root, rows[i].root_path, rows[i].path);
 		const char *name = model != NULL ? model->name : "nothing";
 
 		if (strcmp(name, rows[i].name != NULL ? rows[i].name : "nothing") != 0)
@@ -440,12 +444,12 @@ static void test_by_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_found),	       cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_comes_back),     cmocka_unit_test(test_new_between_scans),
-		cmocka_unit_test(test_absurd_times),   cmocka_unit_test(test_same_again_is_no_use),
-		cmocka_unit_test(test_clock_jumps),    cmocka_unit_test(test_access_grows),
-		cmocka_unit_test(test_differs),	       cmocka_unit_test(test_untold),
-		cmocka_unit_test(test_generation),     cmocka_unit_test(test_by_path),
+		cmocka_unit_test(test_found),	     cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_comes_back),   cmocka_unit_test(test_new_between_scans),
+		cmocka_unit_test(test_absurd_times), cmocka_unit_test(test_same_again_is_no_use),
+		cmocka_unit_test(test_clock_jumps),  cmocka_unit_test(test_access_grows),
+		cmocka_unit_test(test_differs),	     cmocka_unit_test(test_untold),
+		cmocka_unit_test(test_generation),   cmocka_unit_test(test_by_path),
 	};
 
 	return RUN_TESTS(tests);

@@ -406,11 +406,11 @@ static void test_random_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts),	      cmocka_unit_test(test_rejects),
-		cmocka_unit_test(test_length),	      cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_members),	      cmocka_unit_test(test_line_in_error),
-		cmocka_unit_test(test_int64),	      cmocka_unit_test(test_number_text),
-		cmocka_unit_test(test_words),	      cmocka_unit_test(test_add_int64),
+		cmocka_unit_test(test_accepts),	     cmocka_unit_test(test_rejects),
+		cmocka_unit_test(test_length),	     cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_members),	     cmocka_unit_test(test_line_in_error),
+		cmocka_unit_test(test_int64),	     cmocka_unit_test(test_number_text),
+		cmocka_unit_test(test_words),	     cmocka_unit_test(test_add_int64),
 		cmocka_unit_test(test_random_bytes),
 	};
 

@@ -65,8 +65,9 @@ static void test_longest(void **state)
 static void test_prefix(void **state)
 {
 	static const char *const valid[] = {"larder:", "a", "A.b_c-d:0", ":"};
-	static const char *const invalid[] = {"", "a b", "a{b}", "a*", "a/b", "\xc3\xa9", "a\n",
-					      "012345678901234567890123456789012"};
+	static const char *const invalid[] = {
+		"",    "a b",	   "a{b}", "a*",
+		"a/b", "\xc3\xa9", "a\n",  "012345678901234567890123456789012"};
 	struct err err;
 
 	(void)state;

@@ -251,10 +251,10 @@ static void test_each_node(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_success),	     cmocka_unit_test(test_stray_receipts),
-		cmocka_unit_test(test_issued_again), cmocka_unit_test(test_back_off),
+		cmocka_unit_test(test_success),	      cmocka_unit_test(test_stray_receipts),
+		cmocka_unit_test(test_issued_again),  cmocka_unit_test(test_back_off),
 		cmocka_unit_test(test_longest_pause), cmocka_unit_test(test_overdue),
-		cmocka_unit_test(test_forgets),	     cmocka_unit_test(test_clear),
+		cmocka_unit_test(test_forgets),	      cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_each_node),
 	};
 

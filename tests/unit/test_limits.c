@@ -167,8 +167,8 @@ static void test_check(void **state)
 		int start, stop;
 		bool good;
 	} rows[] = {
-		{-1, -1, true}, {90, 80, true}, {2, 1, true},	 {99, 98, true}, {90, 90, false},
-		{80, 90, false}, {90, -1, false}, {-1, 80, false},
+		{-1, -1, true},	 {90, 80, true},  {2, 1, true},	   {99, 98, true},
+		{90, 90, false}, {80, 90, false}, {90, -1, false}, {-1, 80, false},
 	};
 
 	(void)state;
@@ -263,10 +263,10 @@ static void test_start_mark_is_exact(void **state)
 	}
 }
 
-#define OVERRIDES                                                    \
-	"[{\"nodes\":\"gpu-*\",\"policy\":{\"max_models\":5}},"      \
-	"{\"nodes\":\"gpu-1\",\"policy\":{\"max_models\":null,"      \
-	"\"unused_threshold\":\"1d\"}},"                             \
+#define OVERRIDES                                               \
+	"[{\"nodes\":\"gpu-*\",\"policy\":{\"max_models\":5}}," \
+	"{\"nodes\":\"gpu-1\",\"policy\":{\"max_models\":null," \
+	"\"unused_threshold\":\"1d\"}},"                        \
 	"{\"nodes\":\"*\",\"policy\":{\"min_copies\":1}}]"
 
 static void test_for_node(void **state)

@@ -225,12 +225,14 @@ static void test_length(void **state)
 static void test_roots_and_nodes(void **state)
 {
 	static const char *const roots[] = {"default", "a", "nvme-0", "0123456789abcdef", "-"};
-	static const char *const bad_roots[] = {"", "A", "a_b", "a.b", "a b", "0123456789abcdefg",
-						"a/b", "..", "a\n", "\xc3\xa9", "a:b", "a@b", "a+b"};
+	static const char *const bad_roots[] = {
+		"",    "A",	   "a_b", "a.b", "a b", "0123456789abcdefg", "a/b", "..",
+		"a\n", "\xc3\xa9", "a:b", "a@b", "a+b"};
 	static const char *const nodes[] = {"gpu-0", "a", "ip-10-0-0-1.ec2.internal", "A_b", "...",
-					    ".a", "-"};
-	static const char *const bad_nodes[] = {"", ".", "..", "a b", "a/b", "a*", "{a}", "a}", "a:b",
-						"a\n", "\xc3\xa9", "a@b", "a+b", "a%b"};
+					    ".a",    "-"};
+	static const char *const bad_nodes[] = {"",	    ".",   "..",  "a b", "a/b",
+						"a*",	    "{a}", "a}",  "a:b", "a\n",
+						"\xc3\xa9", "a@b", "a+b", "a%b"};
 	char longest[NODE_NAME_MAX + 2];
 
 	(void)state;
@@ -366,9 +368,8 @@ static void test_property(void **state)
 		struct model_name parts;
 
 		for (size_t j = 0; j < len; j++)
-			raw[j] = rng_chance(&rng, 80)
-					 ? likely[rng_below(&rng, sizeof(likely) - 1)]
-					 : (char)(1 + rng_below(&rng, 255));
+			raw[j] = rng_chance(&rng, 80) ? likely[rng_below(&rng, sizeof(likely) - 1)]
+						      : (char)(1 + rng_below(&rng, 255));
 		raw[len] = '\0';
 		if (model_name_build(buf, "dir", "default", raw, "-") != 0)
 			continue;
@@ -413,16 +414,11 @@ static void test_second_spellings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts),
-		cmocka_unit_test(test_rejects),
-		cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_length),
-		cmocka_unit_test(test_roots_and_nodes),
-		cmocka_unit_test(test_build),
-		cmocka_unit_test(test_digest_form),
-		cmocka_unit_test(test_identity_and_root),
-		cmocka_unit_test(test_property),
-		cmocka_unit_test(test_second_spellings),
+		cmocka_unit_test(test_accepts),		cmocka_unit_test(test_rejects),
+		cmocka_unit_test(test_parts),		cmocka_unit_test(test_length),
+		cmocka_unit_test(test_roots_and_nodes), cmocka_unit_test(test_build),
+		cmocka_unit_test(test_digest_form),	cmocka_unit_test(test_identity_and_root),
+		cmocka_unit_test(test_property),	cmocka_unit_test(test_second_spellings),
 	};
 
 	return RUN_TESTS(tests);

@@ -122,9 +122,9 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	   cmocka_unit_test(test_end),
-		cmocka_unit_test(test_several),	   cmocka_unit_test(test_unreadable),
-		cmocka_unit_test(test_no_glob),	   cmocka_unit_test(test_many),
+		cmocka_unit_test(test_good),	cmocka_unit_test(test_end),
+		cmocka_unit_test(test_several), cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_no_glob), cmocka_unit_test(test_many),
 	};
 
 	return RUN_TESTS(tests);

@@ -125,14 +125,10 @@ static void test_too_long(void **state)
 static void test_passwords(void **state)
 {
 	static const char *const texts[] = {
-		"redis://user:s3cret@h",
-		"redis://:s3cret@h:6379/0",
-		"rediss://user:s3cret@h",
-		"redis://user:s3cret@[::1]",
-		"Redis://user:s3cret@h",
-		"redis:/user:s3cret@h",
-		"redis+tls://user:s3cret@h",
-		"user:s3cret@h",
+		"redis://user:s3cret@h",     "redis://:s3cret@h:6379/0",
+		"rediss://user:s3cret@h",    "redis://user:s3cret@[::1]",
+		"Redis://user:s3cret@h",     "redis:/user:s3cret@h",
+		"redis+tls://user:s3cret@h", "user:s3cret@h",
 	};
 
 	(void)state;

@@ -219,17 +219,39 @@ static void test_text(void **state)
 		const char *key, *text;
 		bool good;
 	} cases[] = {
-		{"on", "true", true},	   {"on", "false", true},   {"on", "TRUE", false},
-		{"on", "1", false},	   {"on", "", false},	    {"count", "7", true},
-		{"count", "007", false},   {"count", " 7", true},  {"count", "7 ", true},
-		{"count", "7x", false},	   {"count", "1e0", false}, {"count", "", false},
-		{"count", "null", false},  {"pause", "60", true},   {"pause", "1m", true},
-		{"pause", "-60", false},   {"pause", "--", false},  {"pause", "0x60", false},
-		{"pause", "\"1m\"", false}, {"maybe", "null", true}, {"maybe", "0", true},
-		{"choice", "red", true},   {"choice", "0", false},  {"text", "12", true},
-		{"text", "{}", true},	   {"text", "", true},	    {"text", "null", true},
-		{"checked", "null", true}, {"checked", "odd", false}, {"tree", "[1,2]", true},
-		{"tree", "[1,2", false},   {"tree", "x", false},    {"inner", "{\"size\":1}", true},
+		{"on", "true", true},
+		{"on", "false", true},
+		{"on", "TRUE", false},
+		{"on", "1", false},
+		{"on", "", false},
+		{"count", "7", true},
+		{"count", "007", false},
+		{"count", " 7", true},
+		{"count", "7 ", true},
+		{"count", "7x", false},
+		{"count", "1e0", false},
+		{"count", "", false},
+		{"count", "null", false},
+		{"pause", "60", true},
+		{"pause", "1m", true},
+		{"pause", "-60", false},
+		{"pause", "--", false},
+		{"pause", "0x60", false},
+		{"pause", "\"1m\"", false},
+		{"maybe", "null", true},
+		{"maybe", "0", true},
+		{"choice", "red", true},
+		{"choice", "0", false},
+		{"text", "12", true},
+		{"text", "{}", true},
+		{"text", "", true},
+		{"text", "null", true},
+		{"checked", "null", true},
+		{"checked", "odd", false},
+		{"tree", "[1,2]", true},
+		{"tree", "[1,2", false},
+		{"tree", "x", false},
+		{"inner", "{\"size\":1}", true},
 		{"inner", "1", false},
 	};
 
@@ -273,10 +295,11 @@ static void test_round_trip(void **state)
 
 	(void)state;
 	setting_defaults(rows, &o);
-	assert_int_equal(apply("{\"count\":2,\"pause\":\"1h1m1.001s\",\"text\":\"a\\\"\xc3\xa9\","
-			       "\"tree\":[1,{\"a\":null}],\"inner\":{\"size\":9223372036854775807}}",
-			       &o, NULL),
-			 0);
+	assert_int_equal(
+		apply("{\"count\":2,\"pause\":\"1h1m1.001s\",\"text\":\"a\\\"\xc3\xa9\","
+		      "\"tree\":[1,{\"a\":null}],\"inner\":{\"size\":9223372036854775807}}",
+		      &o, NULL),
+		0);
 	assert_int_equal(setting_apply_text(&inner_rows[1], &o.inner, "hush", "", NULL), 0);
 	assert_string_equal(o.inner.secret, "hush");
 	doc = setting_to_json(rows, &o);
@@ -376,9 +399,9 @@ static void test_differs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_apply),
-		cmocka_unit_test(test_refuses),	   cmocka_unit_test(test_text),
-		cmocka_unit_test(test_text_values), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_defaults),	  cmocka_unit_test(test_apply),
+		cmocka_unit_test(test_refuses),		  cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_values),	  cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_tree_keeps_digits), cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_differs),
 	};

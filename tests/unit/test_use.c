@@ -173,9 +173,9 @@ struct world {
 	struct rng rng;
 	struct use use;
 	int64_t now;
-	int64_t used;	  /* the last use that there was, on Redis' clock */
-	int64_t score;	  /* what Redis holds; -1: nothing */
-	int64_t told;	  /* the last use that Redis was told of */
+	int64_t used;		/* the last use that there was, on Redis' clock */
+	int64_t score;		/* what Redis holds; -1: nothing */
+	int64_t told;		/* the last use that Redis was told of */
 	int64_t messages[8][2]; /* age and the use it tells of, oldest first */
 	int count;
 };
@@ -241,8 +241,8 @@ static void check_property(const char *what, int most)
 			gone += !use_since(&w.use, seen);
 			/* A use that Redis was not told of always vetoes. */
 			if (w.used > w.told && !use_since(&w.use, seen))
-				fail_msg("run %d step %d: used at %" PRId64
-					 ", told %" PRId64 ", and no veto",
+				fail_msg("run %d step %d: used at %" PRId64 ", told %" PRId64
+					 ", and no veto",
 					 run, step, w.used, w.told);
 			/* So does any use after what the decision saw. */
 			if (w.used > seen && !use_since(&w.use, seen))
@@ -270,11 +270,16 @@ static void test_property_pipelined(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_grows_only),    cmocka_unit_test(test_strongest_of_equals),
-		cmocka_unit_test(test_names),	      cmocka_unit_test(test_told),
-		cmocka_unit_test(test_future_is_now), cmocka_unit_test(test_slack),
-		cmocka_unit_test(test_lost),	      cmocka_unit_test(test_used_meanwhile),
-		cmocka_unit_test(test_two_under_way), cmocka_unit_test(test_property),
+		cmocka_unit_test(test_grows_only),
+		cmocka_unit_test(test_strongest_of_equals),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_told),
+		cmocka_unit_test(test_future_is_now),
+		cmocka_unit_test(test_slack),
+		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_used_meanwhile),
+		cmocka_unit_test(test_two_under_way),
+		cmocka_unit_test(test_property),
 		cmocka_unit_test(test_property_pipelined),
 	};
 
