@@ -32,7 +32,7 @@ int64_t use_send(struct use *use, struct mono now)
 	int64_t age = mono_since(use->last, now);
 
 	use->sent = use->last;
-	use->in_flight = true;
+	use->in_flight++;
 	return age > 0 ? age : 0;
 }
 
@@ -40,19 +40,23 @@ void use_acknowledged(struct use *use, int64_t redis_now_ms, int64_t age_ms, int
 {
 	int64_t score = redis_now_ms - age_ms - slack_ms;
 
-	if (!use->in_flight)
+	if (use->in_flight == 0)
 		return;
-	use->in_flight = false;
+	use->in_flight--;
 	if (score > use->score_ms)
 		use->score_ms = score;
-	/* A use that came while the message was under way has not been told. */
-	if (use->last.ms == use->sent.ms)
+	/* A use that came while messages were under way is told by the last of these at the
+	 * earliest. */
+	if (use->in_flight == 0 && use->last.ms == use->sent.ms)
 		use->dirty = false;
 }
 
 void use_lost(struct use *use)
 {
-	use->in_flight = false;
+	/* Which of several was lost is not known: none of their answers settles anything. */
+	use->sent.ms = INT64_MIN;
+	if (use->in_flight > 0)
+		use->in_flight--;
 }
 
 bool use_since(const struct use *use, int64_t seen_ms)

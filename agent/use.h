@@ -27,11 +27,11 @@ enum use_source {
 struct use {
 	struct mono last;
 	enum use_source source;
-	bool known;	  /* `last` holds something */
-	bool dirty;	  /* Redis has not been told, or has not answered yet */
-	struct mono sent; /* what an unanswered beat said; valid while `in_flight` */
-	bool in_flight;
-	int64_t score_ms; /* the least score that Redis has for it; 0: not told yet */
+	bool known;	    /* `last` holds something */
+	bool dirty;	    /* Redis has not been told, or has not answered yet */
+	struct mono sent;   /* what the newest unanswered message said; valid while `in_flight` */
+	unsigned in_flight; /* messages under way; answers come in the order of these */
+	int64_t score_ms;   /* the least score that Redis has for it; 0: not told yet */
 };
 
 const char *use_source_name(enum use_source source);
