@@ -43,9 +43,13 @@ static void learn_use(struct model *model, struct mono now, int64_t wall_ms)
 	bool anything = false;
 	struct mono at;
 
-	if (from_wall(report->modified_wall_ms, now, wall_ms, &at)) {
-		use_note(&model->use, at, USE_DOWNLOAD);
-		anything = true;
+	/* A time in the future counts as now, once: else each scan would be a use. */
+	if (report->modified_wall_ms != model->modified_wall_ms) {
+		model->modified_wall_ms = report->modified_wall_ms;
+		if (from_wall(report->modified_wall_ms, now, wall_ms, &at)) {
+			use_note(&model->use, at, USE_DOWNLOAD);
+			anything = true;
+		}
 	}
 	if (report->used_wall_ms > model->used_wall_ms) {
 		model->used_wall_ms = report->used_wall_ms;
@@ -118,8 +122,9 @@ void inventory_drop(struct inventory *inv, struct model *model)
 
 bool inventory_differs(const struct model *model)
 {
+	/* While its files are being removed it stands in Redis; the receipt takes it out. */
 	if (model->gone)
-		return model->told;
+		return model->told && model->removal == NULL;
 	return !model->told || model->told_status != model->report.status ||
 	       (model->report.status == MODEL_DOWNLOADED &&
 		(model->told_bytes != model->report.exclusive_bytes ||

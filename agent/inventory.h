@@ -19,7 +19,8 @@ struct model {
 	int root;		    /* index of its root */
 	struct model_report report; /* name and locator are owned here */
 	struct use use;
-	int64_t used_wall_ms; /* access times up to here are merged into `use` */
+	int64_t modified_wall_ms; /* the newest file, when that was last merged into `use` */
+	int64_t used_wall_ms;	  /* access times up to here are merged into `use` */
 	struct mono hold_until;
 	bool hold_changed; /* Redis has not been told of the hold */
 	bool told;	   /* Redis knows it as `told_...` says */
