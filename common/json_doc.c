@@ -114,6 +114,22 @@ static size_t utf8_length(const unsigned char *p, size_t left)
 	return len;
 }
 
+/* The length of the escape at `p`, which is a backslash, or 0 when it is none (RFC 8259, 7). */
+static size_t escape_length(const char *p, size_t left)
+{
+	if (left < 2 || !in_set(p[1], "\"\\/bfnrtu"))
+		return 0;
+	if (p[1] != 'u')
+		return 2;
+	if (left < 6)
+		return 0;
+	for (size_t i = 2; i < 6; i++) {
+		if (!in_set(p[i], "0123456789abcdefABCDEF"))
+			return 0;
+	}
+	return 6;
+}
+
 static int check_string(struct check *ck)
 {
 	for (ck->at++; ck->at < ck->len; ck->at++) {
@@ -129,7 +145,10 @@ static int check_string(struct check *ck)
 		if (c == '\\') {
 			if (ck->len - ck->at >= 6 && memcmp(ck->text + ck->at, "\\u0000", 6) == 0)
 				return complain(ck, "\\u0000 in a string");
-			ck->at++;
+			len = escape_length(ck->text + ck->at, ck->len - ck->at);
+			if (len == 0)
+				return complain(ck, "a string has an unknown escape");
+			ck->at += len - 1;
 			continue;
 		}
 		len = utf8_length((const unsigned char *)ck->text + ck->at, ck->len - ck->at);
@@ -303,4 +322,23 @@ void json_doc_add_int64(cJSON *object, const char *key, int64_t value)
 
 	snprintf(text, sizeof(text), "%" PRId64, value);
 	cJSON_AddRawToObject(object, key, text);
+}
+
+cJSON *json_doc_copy(const cJSON *item)
+{
+	cJSON *copy;
+	const cJSON *child;
+
+	if (cJSON_IsNumber(item) && item->valuestring != NULL)
+		return cJSON_CreateRaw(item->valuestring);
+	if (!cJSON_IsArray(item) && !cJSON_IsObject(item))
+		return cJSON_Duplicate(item, 1);
+	copy = cJSON_IsArray(item) ? cJSON_CreateArray() : cJSON_CreateObject();
+	cJSON_ArrayForEach (child, item) {
+		if (cJSON_IsArray(item))
+			cJSON_AddItemToArray(copy, json_doc_copy(child));
+		else
+			cJSON_AddItemToObject(copy, child->string, json_doc_copy(child));
+	}
+	return copy;
 }

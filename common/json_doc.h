@@ -30,6 +30,12 @@ const char *json_doc_type(const cJSON *item);
 /* The value as it would stand in a file, shortened to `size` bytes, for messages. */
 const char *json_doc_show(const cJSON *item, char *buf, size_t size);
 
+/*
+ * A copy to be printed: numbers keep the text they had in the document. cJSON itself prints
+ * 2000000000000000 as 2e+15. The caller frees it with cJSON_Delete().
+ */
+cJSON *json_doc_copy(const cJSON *item);
+
 /* cJSON's numbers are doubles; this adds an integer with all its digits. */
 void json_doc_add_int64(cJSON *object, const char *key, int64_t value);
 

@@ -139,6 +139,12 @@ int64_t limits_min_age_ms(const struct limits *limits)
 	return MIN_AGE_DEFAULT_MS;
 }
 
+/* The least number of bytes that is `percent` of the disk; exact, and without overflow. */
+static int64_t percent_of(int64_t total_bytes, int64_t percent)
+{
+	return total_bytes / 100 * percent + (total_bytes % 100 * percent + 99) / 100;
+}
+
 int64_t limits_wanted_available(const struct limits *limits, int64_t total_bytes,
 				int64_t available_bytes)
 {
@@ -149,13 +155,11 @@ int64_t limits_wanted_available(const struct limits *limits, int64_t total_bytes
 	if (limits->min_free_space_bytes != SETTING_UNSET)
 		wanted = limits->min_free_space_bytes;
 	if (limits->start_evicting_at_percent != SETTING_UNSET) {
-		/* In hundredths of the disk, without overflow on any size. */
-		double used = 100.0 * (1.0 - (double)available_bytes / (double)total_bytes);
+		int64_t start = percent_of(total_bytes, limits->start_evicting_at_percent);
 
-		if (used >= (double)limits->start_evicting_at_percent) {
+		if (total_bytes - available_bytes >= start) {
 			int64_t mark =
-				(int64_t)((double)total_bytes *
-					  (double)(100 - limits->stop_evicting_at_percent) / 100.0);
+				percent_of(total_bytes, 100 - limits->stop_evicting_at_percent);
 
 			if (mark > wanted)
 				wanted = mark;
@@ -170,7 +174,7 @@ cJSON *limits_publish(const struct limits *base, const cJSON *overrides)
 
 	cJSON_AddItemToObject(object, "policy", setting_to_json(limits_settings, base));
 	if (overrides != NULL)
-		cJSON_AddItemToObject(object, "overrides", cJSON_Duplicate(overrides, 1));
+		cJSON_AddItemToObject(object, "overrides", json_doc_copy(overrides));
 	return object;
 }
 

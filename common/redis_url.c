@@ -62,6 +62,17 @@ static int parse_host(const char *text, size_t len, struct redis_url *out, struc
 	return 0;
 }
 
+/* Looks like a password, wherever in the address: no message may repeat it. */
+static bool has_password(const char *text)
+{
+	const char *at = strrchr(text, '@'), *start = strstr(text, "://");
+
+	if (at == NULL)
+		return false;
+	start = start != NULL && start < at ? start + 3 : text;
+	return memchr(start, ':', (size_t)(at - start)) != NULL;
+}
+
 int redis_url_parse(const char *text, struct redis_url *out, struct err *err)
 {
 	const char *p, *at, *slash;
@@ -70,6 +81,9 @@ int redis_url_parse(const char *text, struct redis_url *out, struct err *err)
 	out->port = 6379;
 	if (strncmp(text, "unix://", 7) == 0)
 		return parse_unix(text + 7, out, err);
+	if (has_password(text))
+		return err_set(err, "a password stands in the address; it belongs into "
+				    "redis.password_file or LARDER_REDIS_PASSWORD");
 	out->tls = strncmp(text, "rediss://", 9) == 0;
 	if (!out->tls && strncmp(text, "redis://", 8) != 0)
 		return err_set(err, "found \"%.60s\"; allowed is " ALLOWED, text);
@@ -80,9 +94,6 @@ int redis_url_parse(const char *text, struct redis_url *out, struct err *err)
 		return err_set(err, "found database \"%.20s\"; allowed is 0 to 65535", slash + 1);
 	at = strchr(p, '@');
 	if (at != NULL && (slash == NULL || at < slash)) {
-		if (memchr(p, ':', (size_t)(at - p)) != NULL)
-			return err_set(err, "a password stands in the address; it belongs into "
-					    "redis.password_file or LARDER_REDIS_PASSWORD");
 		if (at == p || (size_t)(at - p) >= sizeof(out->user))
 			return err_set(err, "the user name is empty or too long");
 		snprintf(out->user, sizeof(out->user), "%.*s", (int)(at - p), p);

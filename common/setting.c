@@ -263,7 +263,7 @@ static cJSON *value_to_json(const struct setting *row, const void *base)
 		return *(char *const *)at != NULL ? cJSON_CreateString(*(char *const *)at)
 						  : cJSON_CreateNull();
 	case SETTING_JSON:
-		return *(cJSON *const *)at != NULL ? cJSON_Duplicate(*(cJSON *const *)at, 1)
+		return *(cJSON *const *)at != NULL ? json_doc_copy(*(cJSON *const *)at)
 						   : cJSON_CreateNull();
 	case SETTING_GROUP: return setting_to_json(row->group, at);
 	}
