@@ -1,6 +1,7 @@
 /* Nodes, roots and models as plain data. (pure) */
 #include "coordinator/cluster.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +99,9 @@ static bool take_number(const char *value, size_t len, int64_t *out)
 		return false;
 	memcpy(digits, value, len);
 	digits[len] = '\0';
+	errno = 0;
 	*out = strtoll(digits, NULL, 10);
-	return true;
+	return errno == 0;
 }
 
 static bool take_root_field(struct cluster_root *root, const char *key, size_t key_len,

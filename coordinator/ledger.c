@@ -21,6 +21,12 @@ struct record {
 	UT_hash_handle hh;
 };
 
+/* A node that ledger_each_node() has shown. */
+struct node_seen {
+	const char *name;
+	UT_hash_handle hh;
+};
+
 struct ledger {
 	struct record *records;
 	size_t open;
@@ -171,15 +177,23 @@ bool ledger_deferred(const struct ledger *ledger, const char *node, const char *
 void ledger_each_node(const struct ledger *ledger, void (*node)(const char *name, void *arg),
 		      void *arg)
 {
-	const char *last = "";
+	struct node_seen *all = NULL, *one, *next;
 
-	/* Records of one node stand together: they are issued together. */
 	for (const struct record *record = ledger->records; record != NULL;
 	     record = record->hh.next) {
-		if (!record->open || strcmp(record->entry.node, last) == 0)
+		if (!record->open)
 			continue;
-		last = record->entry.node;
-		node(last, arg);
+		HASH_FIND_STR(all, record->entry.node, one);
+		if (one != NULL)
+			continue;
+		one = xcalloc(1, sizeof(*one));
+		one->name = record->entry.node;
+		HASH_ADD_KEYPTR(hh, all, one->name, strlen(one->name), one);
+		node(one->name, arg);
+	}
+	HASH_ITER (hh, all, one, next) {
+		HASH_DEL(all, one);
+		free(one);
 	}
 }
 
