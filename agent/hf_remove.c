@@ -263,10 +263,34 @@ enum removal_outcome hf_remove_move(struct removal_task *task)
 	return removal_end(task, REMOVAL_FAILED, "cannot be moved: %s", strerror(error));
 }
 
+static bool same_files(const struct hf_revision *a, const struct hf_revision *b)
+{
+	if (a->file_count != b->file_count || a->dir_count != b->dir_count)
+		return false;
+	for (size_t i = 0; i < a->file_count; i++) {
+		if (a->files[i].stat.inode != b->files[i].stat.inode ||
+		    strcmp(a->files[i].path, b->files[i].path) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* What was moved must be what was checked: nothing added, nothing else in its place. */
+static bool same_as_checked(struct hf_removal *hr)
+{
+	size_t count = hr->repo.revision_count;
+
+	return hf_repo_read_moved(&hr->repo, ".", hr->whole) == 0 &&
+	       hr->repo.revision_count == count + 1 &&
+	       same_files(hf_repo_find(&hr->repo, hr->commit), &hr->repo.revisions[count]);
+}
+
 enum removal_outcome hf_remove_look_again(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
 
+	if (!same_as_checked(hr))
+		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
 	if (!busy_partial(task->busy))

@@ -29,11 +29,9 @@ static void clear_report(struct model_report *report)
 /* A time from the disk as an instant of our own clock; the future counts as now. */
 static bool from_wall(int64_t at_wall_ms, struct mono now, int64_t wall_ms, struct mono *out)
 {
-	int64_t age = wall_ms - at_wall_ms;
-
 	if (at_wall_ms < EARLIEST_WALL_MS)
 		return false;
-	out->ms = now.ms - (age > 0 ? age : 0);
+	out->ms = at_wall_ms < wall_ms ? now.ms - (wall_ms - at_wall_ms) : now.ms;
 	return true;
 }
 

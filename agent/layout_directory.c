@@ -308,6 +308,7 @@ static void dir_close(void *arg)
 struct dir_removal {
 	char parent[4096]; /* of the model, "." for the root */
 	const char *leaf;
+	uint64_t generation;				    /* as the check found it */
 	char whole[ASIDE_NAME_SIZE], done[ASIDE_NAME_SIZE]; /* in the parent */
 };
 
@@ -330,12 +331,13 @@ static struct dir_removal *begin(struct removal_task *task)
 
 static enum removal_outcome dir_check(struct removal_task *task)
 {
+	struct dir_removal *dr = begin(task);
 	struct tree *tree = tree_new();
 	struct model_report report = {0};
 	struct tree_sum sum;
 	int rc, error;
 
-	if (begin(task) == NULL) {
+	if (dr == NULL) {
 		tree_free(tree);
 		return removal_end(task, REMOVAL_REFUSED, "its name is too long");
 	}
@@ -357,6 +359,7 @@ static enum removal_outcome dir_check(struct removal_task *task)
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
 	if (sum.frozen)
 		return removal_end(task, REMOVAL_REFUSED, "immutable files");
+	dr->generation = sum.generation;
 	return REMOVAL_GOES_ON;
 }
 
@@ -444,16 +447,34 @@ static const char *in_parent(char *buf, size_t size, const struct dir_removal *d
 	return buf;
 }
 
+/* What was moved must be what was checked: nothing added, nothing else in its place. */
+static bool same_as_checked(const struct removal_task *task, const char *moved)
+{
+	const struct dir_removal *dr = task->layout_data;
+	struct root quiet = *task->root;
+	struct tree *tree = tree_new();
+	struct tree_sum sum;
+	bool same;
+
+	quiet.leases = false; /* trying one would break those that are held */
+	same = tree_read(tree, &quiet, moved, &sum) == 0 && sum.generation == dr->generation;
+	tree_free(tree);
+	return same;
+}
+
 static enum removal_outcome dir_look_again(struct removal_task *task)
 {
 	struct dir_removal *dr = task->layout_data;
 	char moved[sizeof(dr->parent) + ASIDE_NAME_SIZE];
 
+	in_parent(moved, sizeof(moved), dr, dr->whole);
+	if (!same_as_checked(task, moved))
+		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
 	if (!busy_partial(task->busy))
 		return REMOVAL_GOES_ON;
-	return lease_tree(task, in_parent(moved, sizeof(moved), dr, dr->whole), false);
+	return lease_tree(task, moved, false);
 }
 
 static enum undo_answer dir_undo(struct removal_task *task)

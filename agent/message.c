@@ -161,13 +161,11 @@ static void say_gone(struct redis_args *args, struct agent *agent, size_t count)
 	HASH_ITER (hh, agent->inventory.models, model, next) {
 		if (count == 0)
 			break;
-		if (!model->gone || !model->told)
+		if (!model->gone || !inventory_differs(model))
 			continue;
 		redis_args_add(args, model->name);
 		count--;
-		model->told = false;
-		if (model->removal == NULL)
-			inventory_drop(&agent->inventory, model);
+		inventory_drop(&agent->inventory, model);
 	}
 }
 

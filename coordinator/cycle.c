@@ -49,26 +49,26 @@ struct cycle {
 	int64_t now_ms; /* Redis' clock when it began */
 	struct policy_budget budget;
 	bool need_copies;
-	char **taken; /* of a pass that issues nothing: copies to give back */
-	size_t taken_count, taken_capacity;
-	size_t batches; /* being issued */
-	bool reading;	/* an answer is awaited */
+	struct copies *copies; /* NULL: not counted; a draft, owned, when nothing is issued */
+	size_t batches;	       /* being issued */
+	bool reading;	       /* an answer is awaited */
 };
 
 static void step(struct cycle *cy);
+
+static bool issues(const struct cycle *cy)
+{
+	return cy->result->act && !cy->result->dry_run;
+}
 
 /* ---- the end of the reading ---- */
 
 void cycle_free(struct cycle *cy)
 {
-	for (size_t i = 0; i < cy->taken_count; i++) {
-		if (cy->c->copies != NULL)
-			copies_give_back(cy->c->copies, cy->taken[i]);
-		free(cy->taken[i]);
-	}
+	if (cy->copies != cy->c->copies)
+		copies_free(cy->copies);
 	for (size_t i = 0; i < cy->count; i++)
 		free(cy->nodes[i]);
-	free(cy->taken);
 	free(cy->nodes);
 	free(cy->whole);
 	free(cy->cutoffs);
@@ -103,8 +103,7 @@ static bool must_stop(struct cycle *cy)
 		why = cy->result->stopped;
 	else if (cy->result->act && !leader_leads(cy->c->leader))
 		why = "not the leader any more";
-	else if (cy->result->act && !cy->result->dry_run &&
-		 !caution_may_act(&cy->c->caution, clock_mono(), &why))
+	else if (issues(cy) && !caution_may_act(&cy->c->caution, clock_mono(), &why))
 		why = why != NULL ? why : "caution";
 	if (why == NULL)
 		return false;
@@ -127,7 +126,7 @@ static void on_batch_done(struct issue_batch *batch, void *arg)
 		}
 		cy->result->not_issued++;
 		if (cy->c->copies != NULL)
-			copies_give_back(cy->c->copies, item->model);
+			copies_give_back(cy->c->copies, batch->node, item->model);
 		log_info("-evict-not-sent", LOG_STR("node", batch->node),
 			 LOG_STR("model", item->model), LOG_STR("outcome", item->outcome));
 	}
@@ -189,19 +188,6 @@ static void count_plan(struct cycle *cy, const struct plan *plan)
 	cy->result->shortfalls += plan->shortfall_count;
 }
 
-/* A pass that only plans takes copies too, so that its own plan is consistent, and returns them. */
-static void remember_taken(struct cycle *cy, const struct cluster *cluster, const struct plan *plan)
-{
-	for (size_t i = 0; i < plan->victim_count && cy->c->copies != NULL; i++) {
-		const struct plan_victim *victim = &plan->victims[i];
-
-		cy->taken =
-			xgrow(cy->taken, cy->taken_count, &cy->taken_capacity, sizeof(*cy->taken));
-		cy->taken[cy->taken_count++] =
-			xstrdup(cluster->nodes[victim->node].models[victim->model].name);
-	}
-}
-
 static void decide(struct cycle *cy, struct cluster *cluster, const struct limits *limits)
 {
 	struct policy_input in = {
@@ -209,7 +195,7 @@ static void decide(struct cycle *cy, struct cluster *cluster, const struct limit
 		.limits = limits,
 		.pins = &cy->pins,
 		.now_ms = cy->now_ms + mono_since(cy->began, clock_mono()),
-		.copies = cy->c->copies,
+		.copies = cy->copies,
 		.budget = &cy->budget,
 	};
 	struct plan plan;
@@ -220,10 +206,8 @@ static void decide(struct cycle *cy, struct cluster *cluster, const struct limit
 		cy->hooks.part(cluster, limits, &plan, cy->hooks.arg);
 	if (cy->result->act)
 		log_shortfalls(cluster, &plan);
-	if (cy->result->act && !cy->result->dry_run)
+	if (issues(cy))
 		issue_plan(cy, cluster, &plan);
-	else
-		remember_taken(cy, cluster, &plan);
 	policy_plan_free(&plan);
 }
 
@@ -286,7 +270,7 @@ static void on_expired(struct cluster *read, const char *why, void *arg)
 	for (size_t i = 0; i < cluster.count; i++) {
 		cy->result->nodes++;
 		cy->result->live += cluster.nodes[i].live;
-		if (cy->result->act && !cy->result->dry_run)
+		if (issues(cy))
 			retire_if_gone(cy->c, &cluster.nodes[i], cy->now_ms);
 		if (!read_whole(cy, &limits[i], &cluster.nodes[i]))
 			continue;
@@ -391,11 +375,13 @@ static void count_copies(struct cycle *cy, const struct cluster_node *node)
 	const char **names = xcalloc(node->model_total + 1, sizeof(*names));
 	size_t count = 0;
 
-	for (size_t i = 0; i < node->model_total; i++) {
-		if (!node->models[i].pending)
-			names[count++] = node->models[i].name;
-	}
+	for (size_t i = 0; i < node->model_total; i++)
+		names[count++] = node->models[i].name;
 	copies_set(cy->c->copies, node->name, node->inventory, names, count);
+	for (size_t i = 0; i < node->model_total; i++) {
+		if (node->models[i].pending)
+			copies_take(cy->c->copies, node->name, node->models[i].name);
+	}
 	free(names);
 }
 
@@ -517,6 +503,8 @@ static void prepare(struct cycle *cy)
 	}
 	if (cy->need_copies && cy->c->copies == NULL)
 		cy->c->copies = copies_new();
+	if (cy->c->copies != NULL)
+		cy->copies = issues(cy) ? cy->c->copies : copies_draft(cy->c->copies);
 	cy->reading = true;
 	redis_args_start(&args, "TIME");
 	redis_link_command(cy->c->link, &args, on_time, cy);

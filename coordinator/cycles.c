@@ -251,9 +251,6 @@ void cycles_command_ended(struct cycles *cs, const struct ledger_entry *entry, c
 {
 	struct cycle_result *r = NULL;
 
-	if (cs->c->copies != NULL && strcmp(outcome, "deleted") != 0 &&
-	    strcmp(outcome, "gone") != 0)
-		copies_give_back(cs->c->copies, entry->model);
 	for (size_t i = 0; i < RESULTS_KEPT && cs->results[i] != NULL; i++) {
 		if (cs->results[i]->id == entry->cycle)
 			r = cs->results[i];

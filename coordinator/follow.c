@@ -9,6 +9,7 @@
 #include "common/redis_args.h"
 #include "common/xmem.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/copies.h"
 #include "coordinator/cycles.h"
 #include "coordinator/leader.h"
 #include "coordinator/snapshot.h"
@@ -155,6 +156,17 @@ static void write_trail(struct follow *f, const char *node, const char *entry_id
 	redis_args_free(&args);
 }
 
+/* Its copy is gone, or stays after all. */
+static void settle_copy(struct coordinator *c, const char *node, const char *model, bool gone)
+{
+	if (c->copies == NULL)
+		return;
+	if (gone)
+		copies_gone(c->copies, node, model);
+	else
+		copies_give_back(c->copies, node, model);
+}
+
 static void close_command(struct follow *f, const char *node, const redisReply *fields)
 {
 	const char *outcome = field(fields, "outcome");
@@ -165,6 +177,7 @@ static void close_command(struct follow *f, const char *node, const redisReply *
 		 LOG_STR("model", field(fields, "model")), LOG_STR("id", field(fields, "id")),
 		 LOG_STR("outcome", outcome), LOG_STR("reason", field(fields, "reason")),
 		 LOG_STR("why", field(fields, "why")), LOG_STR("bytes", field(fields, "bytes")));
+	settle_copy(f->c, node, field(fields, "model"), success);
 	if (ledger_receipt(f->c->ledger, node, field(fields, "model"), field(fields, "id"), success,
 			   clock_mono(), &entry))
 		cycles_command_ended(f->c->cycles, &entry, outcome,
@@ -326,6 +339,7 @@ void follow_tick(struct follow *f)
 	while (ledger_overdue(c->ledger, now, &entry)) {
 		log_warn("-command-expired", LOG_STR("node", entry.node),
 			 LOG_STR("model", entry.model), LOG_STR("id", entry.id));
+		settle_copy(c, entry.node, entry.model, false);
 		cycles_command_ended(c->cycles, &entry, "expired", 0);
 	}
 }

@@ -10,6 +10,7 @@
 #include "common/redis_script.h"
 #include "common/xmem.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/copies.h"
 #include "coordinator/leader.h"
 
 /* No leader gives a command more time than this (coordinator setting command_ttl). */
@@ -80,6 +81,8 @@ static void note_issued(struct issue_batch *batch, struct issue_item *item, stru
 
 	memcpy(entry.id, item->id, sizeof(entry.id));
 	ledger_issued(c->ledger, &entry);
+	if (c->copies != NULL)
+		copies_take(c->copies, batch->node, item->model);
 	log_info("+evict-sent", LOG_STR("node", batch->node), LOG_STR("model", item->model),
 		 LOG_STR("id", item->id), LOG_STR("reason", command_reason_name(item->reason)),
 		 LOG_INT("bytes", item->bytes));

@@ -116,7 +116,8 @@ static bool has_twin(const struct planning *p, size_t model)
 
 	model_name_identity(ours, p->node->models[model].name);
 	for (size_t i = 0; i < p->node->model_total; i++) {
-		if (i == model || p->candidates[i].chosen)
+		if (i == model || p->candidates[i].chosen ||
+		    p->candidates[i].spared == SPARE_PENDING)
 			continue;
 		model_name_identity(other, p->node->models[i].name);
 		if (strcmp(ours, other) == 0)
@@ -125,18 +126,22 @@ static bool has_twin(const struct planning *p, size_t model)
 	return false;
 }
 
-/* Would enough copies be left without this one? Takes it from the count if so. */
+/*
+ * Would enough copies be left without this one? Takes it from the count if so; for a node that asks
+ * for none too, since others may count on it.
+ */
 static bool copy_can_go(struct planning *p, size_t model)
 {
 	const char *name = p->node->models[model].name;
+	int64_t wanted = p->limits->min_copies;
 
-	if (p->limits->min_copies == 0 || p->in->copies == NULL)
-		return p->limits->min_copies == 0;
+	if (p->in->copies == NULL)
+		return wanted == 0;
 	if (has_twin(p, model))
 		return true;
-	if ((int64_t)copies_count(p->in->copies, name) - 1 < p->limits->min_copies)
+	if (wanted > 0 && (int64_t)copies_count(p->in->copies, name) - 1 < wanted)
 		return false;
-	copies_take(p->in->copies, name);
+	copies_take(p->in->copies, p->node->name, name);
 	return true;
 }
 
@@ -217,6 +222,12 @@ static int64_t bytes_of(const struct cluster_model *model)
 	return model->bytes > 0 ? model->bytes : 0;
 }
 
+/* May go, but all its bytes belong to others too. */
+static bool frees_nothing(const struct planning *p, size_t model)
+{
+	return p->candidates[model].spared == SPARE_NONE && bytes_of(&p->node->models[model]) == 0;
+}
+
 /*
  * Takes the oldest models of a disk until `have` reaches `target`. Those that free nothing are
  * passed over; when all others are not enough, the oldest of them goes too: what it shares may then
@@ -224,23 +235,19 @@ static int64_t bytes_of(const struct cluster_model *model)
  */
 static int64_t free_space(struct planning *p, const char *disk, int64_t have, int64_t target)
 {
-	size_t sharing = SIZE_MAX;
-
 	for (size_t i = 0; i < p->node->model_total && have < target; i++) {
 		const struct cluster_model *model = &p->node->models[i];
 
-		if (!on_disk(p, i, disk) || p->candidates[i].chosen)
+		if (!on_disk(p, i, disk) || p->candidates[i].chosen || frees_nothing(p, i))
 			continue;
-		if (p->candidates[i].spared == SPARE_NONE && bytes_of(model) == 0) {
-			if (sharing == SIZE_MAX)
-				sharing = i;
-			continue;
-		}
 		if (choose(p, i, REASON_DISK_SPACE))
 			have += bytes_of(model);
 	}
-	if (have < target && sharing != SIZE_MAX)
-		choose(p, sharing, REASON_DISK_SPACE);
+	for (size_t i = 0; i < p->node->model_total && have < target; i++) {
+		if (on_disk(p, i, disk) && !p->candidates[i].chosen && frees_nothing(p, i) &&
+		    choose(p, i, REASON_DISK_SPACE))
+			break;
+	}
 	return have;
 }
 
@@ -340,8 +347,8 @@ static void list_victims(struct planning *p)
 		if (!p->candidates[i].chosen)
 			continue;
 		if (!fits(p, bytes_of(model), &evictions, &sum)) {
-			if (p->limits->min_copies > 0 && p->in->copies != NULL && !has_twin(p, i))
-				copies_give_back(p->in->copies, model->name);
+			if (p->in->copies != NULL && !has_twin(p, i))
+				copies_give_back(p->in->copies, p->node->name, model->name);
 			p->candidates[i].chosen = p->candidates[i].listed = false;
 			list_spared(p, i, p->candidates[i].reason, SPARE_CAP);
 			continue;

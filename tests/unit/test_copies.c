@@ -85,21 +85,21 @@ static void test_take(void **state)
 	(void)state;
 	SET(c, "n1", 1, "hf:a@1");
 	SET(c, "n2", 1, "hf+x:a@1");
-	copies_take(c, "hf:a@1");
+	copies_take(c, "n1", "hf:a@1");
+	copies_take(c, "n1", "hf:a@1");
 	assert_int_equal(copies_count(c, "hf+y:a@1"), 1);
-	copies_take(c, "hf+x:a@1");
+	copies_take(c, "n2", "hf+x:a@1");
 	assert_int_equal(copies_count(c, "hf:a@1"), 0);
-	copies_take(c, "hf:a@1");
-	assert_int_equal(copies_count(c, "hf:a@1"), 0);
-	copies_give_back(c, "hf:a@1");
-	copies_give_back(c, "hf:a@1");
-	copies_give_back(c, "hf:a@1");
+	copies_give_back(c, "n1", "hf:a@1");
+	copies_give_back(c, "n1", "hf:a@1");
+	assert_int_equal(copies_count(c, "hf:a@1"), 1);
+	copies_give_back(c, "n2", "hf:a@1");
 	assert_int_equal(copies_count(c, "hf:a@1"), 2);
-	/* Never more than there are. */
-	copies_give_back(c, "hf:a@1");
+	/* Of nobody, or of one that does not have it. */
+	copies_take(c, "n3", "hf:a@1");
+	copies_take(c, "n1", "hf:unknown@1");
+	copies_give_back(c, "n1", "hf:unknown@1");
 	assert_int_equal(copies_count(c, "hf:a@1"), 2);
-	copies_take(c, "hf:unknown@1");
-	copies_give_back(c, "hf:unknown@1");
 	assert_int_equal(copies_count(c, "hf:unknown@1"), 0);
 	copies_free(c);
 }
@@ -113,9 +113,42 @@ static void test_taken_and_gone(void **state)
 	SET(c, "n1", 1, "hf:a@1", "hf:b@1");
 	SET(c, "n2", 1, "hf:a@1");
 	SET(c, "n3", 1, "hf:a@1");
-	copies_take(c, "hf:a@1");
+	copies_take(c, "n1", "hf:a@1");
 	assert_int_equal(copies_count(c, "hf:a@1"), 2);
 	SET(c, "n1", 2, "hf:b@1");
+	assert_int_equal(copies_count(c, "hf:a@1"), 2);
+	/* The taken one stays taken while it is listed, and is new when it was gone in between. */
+	copies_take(c, "n2", "hf:a@1");
+	SET(c, "n2", 2, "hf:a@1", "hf:b@1");
+	assert_int_equal(copies_count(c, "hf:a@1"), 1);
+	copies_gone(c, "n2", "hf:a@1");
+	assert_int_equal(copies_count(c, "hf:a@1"), 1);
+	SET(c, "n2", 3, "hf:a@1", "hf:b@1");
+	assert_int_equal(copies_count(c, "hf:a@1"), 2);
+	copies_gone(c, "n2", "hf:a@1"); /* not taken: nothing is known to have gone */
+	assert_int_equal(copies_count(c, "hf:a@1"), 2);
+	copies_free(c);
+}
+
+/* A pass that only plans takes copies from its draft alone. */
+static void test_draft(void **state)
+{
+	struct copies *c = copies_new(), *draft = copies_draft(c);
+
+	(void)state;
+	SET(c, "n1", 1, "hf:a@1");
+	SET(c, "n2", 1, "hf:a@1");
+	SET(c, "n3", 1, "hf:a@1");
+	copies_take(c, "n3", "hf:a@1");
+	assert_int_equal(copies_count(draft, "hf:a@1"), 2);
+	copies_take(draft, "n1", "hf+x:a@1");
+	copies_take(draft, "n3", "hf:a@1"); /* on its way already */
+	copies_take(draft, "n4", "hf:a@1");
+	assert_int_equal(copies_count(draft, "hf:a@1"), 1);
+	assert_int_equal(copies_count(c, "hf:a@1"), 2);
+	copies_give_back(draft, "n1", "hf:a@1");
+	assert_int_equal(copies_count(draft, "hf:a@1"), 2);
+	copies_free(draft);
 	assert_int_equal(copies_count(c, "hf:a@1"), 2);
 	copies_free(c);
 }
@@ -171,10 +204,10 @@ static void test_property(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_count),	 cmocka_unit_test(test_roots),
-		cmocka_unit_test(test_replace),	 cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_take),	 cmocka_unit_test(test_taken_and_gone),
-		cmocka_unit_test(test_property),
+		cmocka_unit_test(test_count),	cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_replace), cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_take),	cmocka_unit_test(test_taken_and_gone),
+		cmocka_unit_test(test_draft),	cmocka_unit_test(test_property),
 	};
 
 	return RUN_TESTS(tests);
