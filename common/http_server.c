@@ -8,6 +8,7 @@
  */
 #include "common/http_server.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
@@ -365,7 +366,7 @@ static int parse_listen(const char *text, struct sockaddr_storage *addr, int *le
 
 static int listen_on(struct http_server *server, struct err *err)
 {
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr = {0};
 	struct evconnlistener *listener;
 	socklen_t bound_len = sizeof(addr);
 	int len;
@@ -379,7 +380,12 @@ static int listen_on(struct http_server *server, struct err *err)
 	if (listener == NULL)
 		return err_set(err, "cannot listen on %s: %s", server->options.listen,
 			       evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-	getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&addr, &bound_len);
+	if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&addr, &bound_len) !=
+	    0) {
+		evconnlistener_free(listener);
+		return err_set(err, "cannot listen on %s: %s", server->options.listen,
+			       strerror(errno));
+	}
 	server->port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
 							: ((struct sockaddr_in *)&addr)->sin_port);
 	if (evhttp_bind_listener(server->http, listener) == NULL) {

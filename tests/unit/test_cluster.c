@@ -248,9 +248,11 @@ static void test_hostile(void **state)
 		struct cluster c;
 		char text[256] = "";
 		int parts = (int)rng_below(&rng, 12);
+		size_t used = 0;
 
 		for (int j = 0; j < parts; j++)
-			strcat(text, bits[rng_below(&rng, ARRAY_SIZE(bits))]);
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s",
+						 bits[rng_below(&rng, ARRAY_SIZE(bits))]);
 		cluster_init(&c, 1);
 		if (cluster_add_root(&c, &c.nodes[0], "a", text)) {
 			const struct cluster_root *root = &c.nodes[0].roots[0];

@@ -104,8 +104,9 @@ static bool note(const char *name, void *arg)
 {
 	struct names *names = arg;
 
-	strncat(names->text, name, sizeof(names->text) - strlen(names->text) - 2);
-	strcat(names->text, ";");
+	size_t used = strlen(names->text);
+
+	snprintf(names->text + used, sizeof(names->text) - used, "%s;", name);
 	names->count++;
 	return names->count != names->stop_after;
 }
@@ -179,7 +180,7 @@ static void test_index_hostile(void **state)
 	/* a name that is longer than any file's */
 	memset(text, 'x', sizeof(text));
 	memcpy(text, start, sizeof(start) - 1);
-	memcpy(text + sizeof(text) - 4, "\"}}", 3);
+	memcpy(text + sizeof(text) - 4, "\"}}", 4);
 	assert_string_equal(index_names(&names, text, sizeof(text) - 1), "");
 	/* a NUL in it */
 	memset(text, '\0', sizeof(text));

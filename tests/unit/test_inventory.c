@@ -385,6 +385,12 @@ static void test_generation(void **state)
 	assert_string_equal(inventory_generation(UINT64_MAX, buf), "ffffffffffffffff");
 }
 
+static void locate(struct scene *s, size_t report, const char *locator)
+{
+	free(s->reports[report].locator);
+	s->reports[report].locator = xstrdup(locator);
+}
+
 static void test_by_path(void **state)
 {
 	static const struct {
@@ -420,14 +426,13 @@ static void test_by_path(void **state)
 
 	(void)state;
 	found(&s, "dir:plain@-", WALL);
-	strcpy(s.reports[0].locator, "plain");
+	locate(&s, 0, "plain");
 	found(&s, "dir:a/b@-", WALL);
-	strcpy(s.reports[1].locator, "a/b");
+	locate(&s, 1, "a/b");
 	found(&s, "hf:o/n@abc", WALL);
-	free(s.reports[2].locator);
-	s.reports[2].locator = xstrdup("models--o--n/abc");
+	locate(&s, 2, "models--o--n/abc");
 	found(&s, "dir:gone@-", WALL);
-	strcpy(s.reports[3].locator, "gone");
+	locate(&s, 3, "gone");
 	merge(&s, true);
 	get(&s, "dir:gone@-")->gone = true;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

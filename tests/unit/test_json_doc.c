@@ -197,8 +197,7 @@ static cJSON *nested(int depth, char open, char close)
 	for (int i = 0; i < depth; i++) {
 		text[at++] = open;
 		if (open == '{' && i + 1 < depth) {
-			memcpy(text + at, "\"a\":", 4);
-			at += 4;
+			at += snprintf(text + at, sizeof(text) - (size_t)at, "\"a\":");
 		}
 	}
 	for (int i = 0; i < depth; i++)

@@ -223,8 +223,9 @@ static void see(const char *name, void *arg)
 {
 	struct seen *seen = arg;
 
-	strncat(seen->text, name, sizeof(seen->text) - strlen(seen->text) - 2);
-	strcat(seen->text, " ");
+	size_t used = strlen(seen->text);
+
+	snprintf(seen->text + used, sizeof(seen->text) - used, "%s ", name);
 }
 
 /* Each node once, in whatever order its commands were issued. */

@@ -95,68 +95,68 @@ static void test_accepts(void **state)
 	}
 }
 
+static const struct {
+	const char *text, *key, *found;
+} rejected[] = {
+	{"{\"type\":\"LRU\"}", "policy.type", "\"LRU\""},
+	{"{\"type\":\"fifo\"}", "policy.type", "\"fifo\""},
+	{"{\"type\":null}", "policy.type", "null"},
+	{"{\"type\":0}", "policy.type", "0"},
+	{"{\"unused_threshold\":-1}", "policy.unused_threshold", "-1"},
+	{"{\"unused_threshold\":\"-1s\"}", "policy.unused_threshold", "-1s"},
+	{"{\"unused_threshold\":\"1h ago\"}", "policy.unused_threshold", "1h ago"},
+	{"{\"unused_threshold\":1.5}", "policy.unused_threshold", "1.5"},
+	{"{\"unused_threshold\":604800.0}", "policy.unused_threshold", "604800.0"},
+	{"{\"unused_threshold\":1e3}", "policy.unused_threshold", "1e3"},
+	{"{\"unused_threshold\":null}", "policy.unused_threshold", "null"},
+	{"{\"unused_threshold\":true}", "policy.unused_threshold", "true"},
+	{"{\"unused_threshold\":[]}", "policy.unused_threshold", "[]"},
+	{"{\"unused_threshold\":\"3600\"}", "policy.unused_threshold", "3600"},
+	{"{\"unused_threshold\":\"36501d\"}", "policy.unused_threshold", "36501d"},
+	{"{\"unused_threshold\":9223372036854775807}", "policy.unused_threshold",
+	 "9223372036854775807"},
+	{"{\"unused_threshold\":18446744073709551615}", "policy.unused_threshold",
+	 "18446744073709551615"},
+	{"{\"max_models\":0}", "policy.max_models", "0"},
+	{"{\"max_models\":-1}", "policy.max_models", "-1"},
+	{"{\"max_models\":\"10\"}", "policy.max_models", "\"10\""},
+	{"{\"max_models\":10.0}", "policy.max_models", "10.0"},
+	{"{\"max_models\":1e3}", "policy.max_models", "1e3"},
+	{"{\"max_models\":4294967296}", "policy.max_models", "4294967296"},
+	{"{\"max_models\":true}", "policy.max_models", "true"},
+	{"{\"min_free_space_bytes\":-1}", "policy.min_free_space_bytes", "-1"},
+	{"{\"min_free_space_bytes\":\"1G\"}", "policy.min_free_space_bytes", "\"1G\""},
+	{"{\"min_free_space_bytes\":1152921504606846977}", "policy.min_free_space_bytes",
+	 "1152921504606846977"},
+	{"{\"min_free_space_bytes\":18446744073709551615}", "policy.min_free_space_bytes",
+	 "18446744073709551615"},
+	{"{\"min_free_space_bytes\":99999999999999999999999}", "policy.min_free_space_bytes",
+	 "99999999999999999999999"},
+	{"{\"min_copies\":null}", "policy.min_copies", "null"},
+	{"{\"min_copies\":-1}", "policy.min_copies", "-1"},
+	{"{\"min_copies\":1000001}", "policy.min_copies", "1000001"},
+	{"{\"start_evicting_at_percent\":0}", "policy.start_evicting_at_percent", "0"},
+	{"{\"start_evicting_at_percent\":100}", "policy.start_evicting_at_percent", "100"},
+	{"{\"stop_evicting_at_percent\":85.5}", "policy.stop_evicting_at_percent", "85.5"},
+	{"{\"max_evictions_per_node\":0}", "policy.max_evictions_per_node", "0"},
+	{"{\"max_bytes_per_node\":0}", "policy.max_bytes_per_node", "0"},
+	{"{\"max_model\":5}", "policy.max_model", "max_models"},
+	{"{\"Max_Models\":5}", "policy.Max_Models", "max_models"},
+	{"{\"\":5}", "unknown key policy.", "max_models"},
+};
+
 /* Each is refused with a sentence that names the key, the value, and what is allowed. */
 static void test_rejects(void **state)
 {
-	static const struct {
-		const char *text, *key, *found;
-	} rows[] = {
-		{"{\"type\":\"LRU\"}", "policy.type", "\"LRU\""},
-		{"{\"type\":\"fifo\"}", "policy.type", "\"fifo\""},
-		{"{\"type\":null}", "policy.type", "null"},
-		{"{\"type\":0}", "policy.type", "0"},
-		{"{\"unused_threshold\":-1}", "policy.unused_threshold", "-1"},
-		{"{\"unused_threshold\":\"-1s\"}", "policy.unused_threshold", "-1s"},
-		{"{\"unused_threshold\":\"1h ago\"}", "policy.unused_threshold", "1h ago"},
-		{"{\"unused_threshold\":1.5}", "policy.unused_threshold", "1.5"},
-		{"{\"unused_threshold\":604800.0}", "policy.unused_threshold", "604800.0"},
-		{"{\"unused_threshold\":1e3}", "policy.unused_threshold", "1e3"},
-		{"{\"unused_threshold\":null}", "policy.unused_threshold", "null"},
-		{"{\"unused_threshold\":true}", "policy.unused_threshold", "true"},
-		{"{\"unused_threshold\":[]}", "policy.unused_threshold", "[]"},
-		{"{\"unused_threshold\":\"3600\"}", "policy.unused_threshold", "3600"},
-		{"{\"unused_threshold\":\"36501d\"}", "policy.unused_threshold", "36501d"},
-		{"{\"unused_threshold\":9223372036854775807}", "policy.unused_threshold",
-		 "9223372036854775807"},
-		{"{\"unused_threshold\":18446744073709551615}", "policy.unused_threshold",
-		 "18446744073709551615"},
-		{"{\"max_models\":0}", "policy.max_models", "0"},
-		{"{\"max_models\":-1}", "policy.max_models", "-1"},
-		{"{\"max_models\":\"10\"}", "policy.max_models", "\"10\""},
-		{"{\"max_models\":10.0}", "policy.max_models", "10.0"},
-		{"{\"max_models\":1e3}", "policy.max_models", "1e3"},
-		{"{\"max_models\":4294967296}", "policy.max_models", "4294967296"},
-		{"{\"max_models\":true}", "policy.max_models", "true"},
-		{"{\"min_free_space_bytes\":-1}", "policy.min_free_space_bytes", "-1"},
-		{"{\"min_free_space_bytes\":\"1G\"}", "policy.min_free_space_bytes", "\"1G\""},
-		{"{\"min_free_space_bytes\":1152921504606846977}", "policy.min_free_space_bytes",
-		 "1152921504606846977"},
-		{"{\"min_free_space_bytes\":18446744073709551615}", "policy.min_free_space_bytes",
-		 "18446744073709551615"},
-		{"{\"min_free_space_bytes\":99999999999999999999999}",
-		 "policy.min_free_space_bytes", "99999999999999999999999"},
-		{"{\"min_copies\":null}", "policy.min_copies", "null"},
-		{"{\"min_copies\":-1}", "policy.min_copies", "-1"},
-		{"{\"min_copies\":1000001}", "policy.min_copies", "1000001"},
-		{"{\"start_evicting_at_percent\":0}", "policy.start_evicting_at_percent", "0"},
-		{"{\"start_evicting_at_percent\":100}", "policy.start_evicting_at_percent", "100"},
-		{"{\"stop_evicting_at_percent\":85.5}", "policy.stop_evicting_at_percent", "85.5"},
-		{"{\"max_evictions_per_node\":0}", "policy.max_evictions_per_node", "0"},
-		{"{\"max_bytes_per_node\":0}", "policy.max_bytes_per_node", "0"},
-		{"{\"max_model\":5}", "policy.max_model", "max_models"},
-		{"{\"Max_Models\":5}", "policy.Max_Models", "max_models"},
-		{"{\"\":5}", "unknown key policy.", "max_models"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rejected); i++) {
 		struct limits limits = defaults();
 		struct err err = {""};
 
-		if (apply(rows[i].text, &limits, &err) == 0)
-			fail_msg("%s was accepted", rows[i].text);
-		assert_contains(err.text, rows[i].key);
-		assert_contains(err.text, rows[i].found);
+		if (apply(rejected[i].text, &limits, &err) == 0)
+			fail_msg("%s was accepted", rejected[i].text);
+		assert_contains(err.text, rejected[i].key);
+		assert_contains(err.text, rejected[i].found);
 		assert_contains(err.text, "allowed");
 	}
 }

@@ -93,10 +93,8 @@ static const char *const rejected[] = {
 	"dir:a\tb@-",
 	"dir:a\nb@-",
 	"dir:a\rb@-",
-	"dir:a\x01"
-	"b@-",
-	"dir:a\x7f"
-	"b@-",
+	"dir:a\001b@-",
+	"dir:a\177b@-",
 	"dir:\xc3\xa9@-",
 	"dir:a*@-",
 	"dir:a?@-",

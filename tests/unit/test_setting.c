@@ -332,8 +332,7 @@ static void test_tree_keeps_digits(void **state)
 
 		setting_defaults(rows, &o);
 		text = cJSON_malloc(64);
-		strcpy(text, "[");
-		strcat(strcat(text, numbers[i]), "]");
+		snprintf(text, 64, "[%s]", numbers[i]);
 		assert_int_equal(setting_apply_text(row_of("tree"), &o, text, "", NULL), 0);
 		cJSON_free(text);
 		doc = setting_to_json(rows, &o);
