@@ -8,7 +8,6 @@
  */
 #include "common/http_server.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
@@ -364,11 +363,25 @@ static int parse_listen(const char *text, struct sockaddr_storage *addr, int *le
 	return 0;
 }
 
+/* 0 when it cannot be told: it is only shown. */
+static int bound_port(evutil_socket_t fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} addr = {0};
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(fd, &addr.any, &len) != 0)
+		return 0;
+	return ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port : addr.v4.sin_port);
+}
+
 static int listen_on(struct http_server *server, struct err *err)
 {
-	struct sockaddr_storage addr = {0};
+	struct sockaddr_storage addr;
 	struct evconnlistener *listener;
-	socklen_t bound_len = sizeof(addr);
 	int len;
 
 	if (parse_listen(server->options.listen, &addr, &len, err) != 0)
@@ -380,14 +393,7 @@ static int listen_on(struct http_server *server, struct err *err)
 	if (listener == NULL)
 		return err_set(err, "cannot listen on %s: %s", server->options.listen,
 			       evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-	if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&addr, &bound_len) !=
-	    0) {
-		evconnlistener_free(listener);
-		return err_set(err, "cannot listen on %s: %s", server->options.listen,
-			       strerror(errno));
-	}
-	server->port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-							: ((struct sockaddr_in *)&addr)->sin_port);
+	server->port = bound_port(evconnlistener_get_fd(listener));
 	if (evhttp_bind_listener(server->http, listener) == NULL) {
 		evconnlistener_free(listener);
 		return err_set(err, "cannot listen on %s", server->options.listen);

@@ -2,6 +2,7 @@
 #include "common/setting.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
