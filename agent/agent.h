@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "agent/claim.h"
 #include "agent/inventory.h"
 #include "agent/journal.h"
 #include "agent/options.h"
@@ -16,6 +17,7 @@
 struct beat;
 struct http_server;
 struct orders;
+struct sources;
 
 /* What the loop knows of a root, from its worker's events. */
 struct root_view {
@@ -37,12 +39,16 @@ struct agent {
 	struct daemon *daemon;
 	struct journal *journal;
 	struct inventory inventory;
+	struct claims claims;	 /* changed by holds.h only */
+	unsigned claims_applied; /* their version that the models' holds show */
+	struct mono claims_due;
 	struct root *roots;
 	struct root_view *views;
 	struct worker **workers;
 	int root_count;
 	struct beat *beat;
 	struct orders *orders;
+	struct sources *sources;
 	struct http_server *http;
 	char *http_token;
 

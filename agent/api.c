@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/beat.h"
 #include "agent/orders.h"
+#include "agent/sources.h"
 #include "common/http_server.h"
 #include "common/json_doc.h"
 #include "common/version.h"
@@ -103,6 +104,9 @@ static cJSON *model_json(const struct agent *agent, const struct model *model, s
 	json_doc_add_int64(json, "idle_ms", idle > 0 ? idle : 0);
 	cJSON_AddStringToObject(json, "source", use_source_name(model->use.source));
 	json_doc_add_int64(json, "held_ms", held > 0 ? held : 0);
+	cJSON_AddStringToObject(json, "held_source",
+				held > 0 ? use_source_name(model->hold_source) : "");
+	cJSON_AddStringToObject(json, "held_by", held > 0 ? model->hold_who : "");
 	cJSON_AddBoolToObject(json, "removing", model->removal != NULL);
 	return json;
 }
@@ -121,56 +125,17 @@ static void get_models(struct http_request *req, void *arg)
 	http_reply_json(req, 200, json);
 }
 
-/* Finds what a touch means: a model's name, or a path of this host inside a model. */
-static struct model *find_touched(struct agent *agent, const cJSON *body, const char **what)
-{
-	const cJSON *name = cJSON_GetObjectItemCaseSensitive(body, "model");
-	const cJSON *path = cJSON_GetObjectItemCaseSensitive(body, "path");
-	struct model *model = NULL;
-
-	*what = NULL;
-	if (cJSON_IsString(name) && path == NULL) {
-		*what = name->valuestring;
-		return inventory_find(&agent->inventory, name->valuestring);
-	}
-	if (!cJSON_IsString(path) || name != NULL)
-		return NULL;
-	*what = path->valuestring;
-	for (int i = 0; i < agent->root_count && model == NULL; i++)
-		model = inventory_by_path(&agent->inventory, i, agent->roots[i].config.path,
-					  path->valuestring);
-	return model;
-}
-
-static void post_touch(struct http_request *req, void *arg)
-{
-	struct agent *agent = arg;
-	cJSON *body = http_request_json(req);
-	struct model *model;
-	const char *what;
-	cJSON *reply;
-
-	if (body == NULL)
-		return;
-	model = find_touched(agent, body, &what);
-	if (what == NULL || cJSON_GetArraySize(body) != 1) {
-		http_reply_error(req, 400, "allowed is {\"model\": NAME} or {\"path\": PATH}");
-	} else if (model == NULL) {
-		http_reply_error(req, 404, "no model on this node: %.200s", what);
-	} else if (agent_use(agent, model, clock_mono(), USE_API) == TOUCH_TOO_LATE) {
-		http_reply_error(req, 409, "it is being deleted: %.200s", model->name);
-	} else {
-		reply = cJSON_CreateObject();
-		cJSON_AddStringToObject(reply, "model", model->name);
-		http_reply_json(req, 200, reply);
-	}
-	cJSON_Delete(body);
-}
-
 static void post_scan(struct http_request *req, void *arg)
 {
 	agent_scan_now(arg);
 	http_reply_json(req, 202, cJSON_CreateObject());
+}
+
+static void get_sources(struct http_request *req, void *arg)
+{
+	struct agent *agent = arg;
+
+	http_reply_json(req, 200, sources_json(agent->sources));
 }
 
 static const struct http_route routes[] = {
@@ -178,7 +143,12 @@ static const struct http_route routes[] = {
 	{HTTP_GET, "/readyz", false, get_readyz},
 	{HTTP_GET, "/v1/status", false, get_status},
 	{HTTP_GET, "/v1/models", false, get_models},
-	{HTTP_POST, "/v1/touch", true, post_touch},
+	{HTTP_GET, "/v1/sources", false, get_sources},
+	/* Whoever knows a hold's id can release it. */
+	{HTTP_GET, "/v1/holds", true, api_get_holds},
+	{HTTP_POST, "/v1/holds", true, api_post_hold},
+	{HTTP_DELETE, "/v1/holds", true, api_delete_hold},
+	{HTTP_POST, "/v1/touch", true, api_post_touch},
 	{HTTP_POST, "/v1/scan", true, post_scan},
 	{0, NULL, false, NULL},
 };

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/holds.h"
 #include "agent/message.h"
 #include "agent/orders.h"
 #include "common/keys.h"
@@ -68,6 +69,7 @@ static void heard_clock(struct beat *b, int64_t redis_ms)
 		return;
 	HASH_ITER (hh, b->agent->inventory.models, model, next)
 		agent_recall_use(b->agent, model);
+	holds_restore(b->agent);
 }
 
 static int64_t to_int(const redisReply *reply)

@@ -47,8 +47,18 @@ enum guard_answer guard_judge(const struct guard_facts *f, char *why, size_t siz
 		return say(GUARD_WAIT, why, size, "pins: not read yet");
 	if (f->pinned)
 		return say(GUARD_REFUSE, why, size, "pinned");
-	if (!cmd->force && model->hold_left_ms > 0)
-		return say(GUARD_REFUSE, why, size, "held");
+	if (!cmd->force && model->hold_left_ms > 0) {
+		snprintf(why, size, "held: %.80s", model->hold_who != NULL ? model->hold_who : "");
+		return GUARD_REFUSE;
+	}
+	if (!cmd->force && f->sources_wait != NULL) {
+		snprintf(why, size, "sources: %.80s", f->sources_wait);
+		return GUARD_WAIT;
+	}
+	if (cmd->reason != REASON_MANUAL && f->node_objects != NULL) {
+		snprintf(why, size, "unmapped: %.80s", f->node_objects);
+		return GUARD_REFUSE;
+	}
 	if (!cmd->force && model->status == MODEL_DOWNLOADED &&
 	    use_since(model->use, cmd->last_used_ms))
 		return say(GUARD_REFUSE, why, size, "used: since the decision");

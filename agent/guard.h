@@ -27,6 +27,8 @@ struct guard_facts {
 	bool pinned;
 	int64_t min_age_ms;	  /* of the policy; 0: none */
 	const char *root_refuses; /* why nothing is deleted in this root, or NULL */
+	const char *sources_wait; /* what is in use is not known yet: why, or NULL */
+	const char *node_objects; /* why nothing is deleted automatically on this node, or NULL */
 };
 
 struct guard_model {
@@ -35,6 +37,7 @@ struct guard_model {
 	const struct use *use;
 	int64_t age_ms;	      /* since its newest file, or since it was last used; the lesser */
 	int64_t hold_left_ms; /* for how long it is still held; 0: not held */
+	const char *hold_who; /* by whom; NULL: not held */
 	bool removing;	      /* already under way */
 };
 

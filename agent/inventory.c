@@ -114,8 +114,33 @@ void inventory_drop(struct inventory *inv, struct model *model)
 {
 	HASH_DEL(inv->models, model);
 	clear_report(&model->report);
+	free(model->hold_who);
 	free(model->name);
 	free(model);
+}
+
+void inventory_hold(struct model *model, struct mono until, enum use_source source, const char *who)
+{
+	bool held = until.ms != 0;
+
+	if (held != (model->hold_until.ms != 0) || model->hold_source != source ||
+	    (held && strcmp(model->hold_who, who) != 0))
+		model->hold_changed = true;
+	/* Shorter than Redis believes: somebody has released it. */
+	if (until.ms < model->hold_told.ms)
+		model->hold_changed = true;
+	model->hold_until = until;
+	model->hold_source = source;
+	free(model->hold_who);
+	model->hold_who = held ? xstrdup(who) : NULL;
+}
+
+bool inventory_hold_differs(const struct model *model, struct mono now)
+{
+	if (model->hold_changed)
+		return true;
+	return mono_since(now, model->hold_until) > 0 &&
+	       mono_since(now, model->hold_told) < mono_since(now, model->hold_until) / 2;
 }
 
 bool inventory_differs(const struct model *model)
@@ -126,6 +151,7 @@ bool inventory_differs(const struct model *model)
 	return !model->told || model->told_status != model->report.status ||
 	       (model->report.status == MODEL_DOWNLOADED &&
 		(model->told_bytes != model->report.exclusive_bytes ||
+		 model->told_source != model->use.source ||
 		 model->told_generation != model->report.generation));
 }
 
@@ -136,7 +162,8 @@ void inventory_untold(struct inventory *inv)
 	HASH_ITER (hh, inv->models, model, next) {
 		model->told = false;
 		model->telling = false;
-		model->hold_changed = model->hold_until.ms != 0;
+		model->hold_told.ms = 0;
+		model->hold_changed = true; /* a release too may have been lost */
 		if (model->gone && model->removal == NULL)
 			inventory_drop(inv, model);
 	}
@@ -155,43 +182,6 @@ const char *inventory_generation(uint64_t generation, char *buf)
 {
 	snprintf(buf, INVENTORY_GENERATION_SIZE, "%" PRIx64, generation);
 	return buf;
-}
-
-/* True when `path` is `prefix` or lies below it. */
-static bool within(const char *path, const char *prefix, size_t len)
-{
-	return strncmp(path, prefix, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
-struct model *inventory_by_path(const struct inventory *inv, int root, const char *root_path,
-				const char *path)
-{
-	size_t len = strlen(root_path);
-	struct model *model, *next;
-
-	while (len > 1 && root_path[len - 1] == '/')
-		len--;
-	if (!within(path, root_path, len) || path[len] == '\0')
-		return NULL;
-	path += len + 1;
-	HASH_ITER (hh, inv->models, model, next) {
-		const char *locator = model->report.locator;
-		const char *slash = strchr(locator, '/');
-		char snapshot[4600];
-
-		if (model->gone || model->root != root)
-			continue;
-		if (within(path, locator, strlen(locator)))
-			return model;
-		/* huggingface: the locator is "folder/commit", the path folder/snapshots/commit */
-		if (slash == NULL || (size_t)snprintf(snapshot, sizeof(snapshot),
-						      "%.*s/snapshots/%s", (int)(slash - locator),
-						      locator, slash + 1) >= sizeof(snapshot))
-			continue;
-		if (within(path, snapshot, strlen(snapshot)))
-			return model;
-	}
-	return NULL;
 }
 
 void inventory_free(struct inventory *inv)

@@ -21,11 +21,15 @@ struct model {
 	struct use use;
 	int64_t modified_wall_ms; /* the newest file, when that was last merged into `use` */
 	int64_t used_wall_ms;	  /* access times up to here are merged into `use` */
-	struct mono hold_until;
-	bool hold_changed; /* Redis has not been told of the hold */
-	bool told;	   /* Redis knows it as `told_...` says */
-	bool telling;	   /* a message about it is under way */
+	struct mono hold_until;	  /* in use until then; 0: not held */
+	enum use_source hold_source;
+	char *hold_who;	       /* owned; NULL: not held */
+	struct mono hold_told; /* Redis holds it until then; 0: not at all */
+	bool hold_changed;     /* and must be told at once */
+	bool told;	       /* Redis knows it as `told_...` says */
+	bool telling;	       /* a message about it is under way */
 	enum model_status told_status;
+	enum use_source told_source;
 	int64_t told_bytes;
 	uint64_t told_generation;
 	struct removal_request *removal; /* under way; NULL: none */
@@ -66,6 +70,15 @@ void inventory_drop(struct inventory *inv, struct model *model);
 /* Must Redis be told something about it? Uses and holds are told by beats, not by this. */
 bool inventory_differs(const struct model *model);
 
+/*
+ * The model is held until then (0: not) by `who`. `who` is copied.
+ */
+void inventory_hold(struct model *model, struct mono until, enum use_source source,
+		    const char *who);
+
+/* Must Redis be told of the hold? A longer one only in time: engines renew theirs all day. */
+bool inventory_hold_differs(const struct model *model, struct mono now);
+
 /* Redis knows nothing any more: everything must be told. */
 void inventory_untold(struct inventory *inv);
 
@@ -75,10 +88,6 @@ size_t inventory_told_downloaded(const struct inventory *inv);
 /* The generation as it stands in Redis: hexadecimal, at most 17 bytes with the NUL. */
 const char *inventory_generation(uint64_t generation, char *buf);
 #define INVENTORY_GENERATION_SIZE 18
-
-/* The model that holds the file or folder at `path`, an absolute path in `root_path`; or NULL. */
-struct model *inventory_by_path(const struct inventory *inv, int root, const char *root_path,
-				const char *path);
 
 void inventory_free(struct inventory *inv);
 

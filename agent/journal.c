@@ -32,6 +32,12 @@ struct use_entry {
 	UT_hash_handle hh;
 };
 
+struct claim_entry {
+	char *id;
+	cJSON *record;
+	UT_hash_handle hh;
+};
+
 struct journal {
 	pthread_mutex_t lock;
 	char *path;
@@ -39,6 +45,7 @@ struct journal {
 	char id[17];
 	int64_t epoch, next_number;
 	struct use_entry *uses;
+	struct claim_entry *claims;
 	struct intent *intents;
 	size_t intent_count, intent_capacity;
 	struct receipt *receipts;
@@ -65,6 +72,31 @@ static void set_use(struct journal *j, const char *model, int64_t used, const ch
 	use->used_redis_ms = used;
 	use->dirty = dirty;
 	snprintf(use->source, sizeof(use->source), "%s", source);
+}
+
+static void drop_claim(struct journal *j, const char *id)
+{
+	struct claim_entry *claim;
+
+	HASH_FIND_STR(j->claims, id, claim);
+	if (claim == NULL)
+		return;
+	HASH_DEL(j->claims, claim);
+	cJSON_Delete(claim->record);
+	free(claim->id);
+	free(claim);
+}
+
+/* Takes the record over. */
+static void set_claim(struct journal *j, const char *id, cJSON *record)
+{
+	struct claim_entry *claim;
+
+	drop_claim(j, id);
+	claim = xcalloc(1, sizeof(*claim));
+	claim->id = xstrdup(id);
+	claim->record = record;
+	HASH_ADD_KEYPTR(hh, j->claims, claim->id, strlen(claim->id), claim);
 }
 
 static void clear_intent(struct intent *intent)
@@ -162,6 +194,10 @@ static void replay(struct journal *j, const cJSON *r)
 			journal_record_text(r, "source"), false);
 	} else if (strcmp(kind, "forget") == 0) {
 		journal_forget_use(j, journal_record_text(r, "model"));
+	} else if (strcmp(kind, "claim") == 0) {
+		set_claim(j, journal_record_text(r, "id"), cJSON_Duplicate(r, true));
+	} else if (strcmp(kind, "unclaim") == 0) {
+		drop_claim(j, journal_record_text(r, "id"));
 	} else if (strcmp(kind, "epoch") == 0) {
 		if (journal_record_number(r, "epoch") > j->epoch)
 			j->epoch = journal_record_number(r, "epoch");
@@ -264,6 +300,8 @@ static int compact(struct journal *j, struct err *err)
 		use->dirty = false;
 		add_line(&text, journal_record_use(use->model, use->used_redis_ms, use->source));
 	}
+	for (struct claim_entry *claim = j->claims; claim != NULL; claim = claim->hh.next)
+		add_line(&text, cJSON_Duplicate(claim->record, true));
 	for (size_t i = 0; i < j->intent_count; i++)
 		add_line(&text, journal_record_intent(&j->intents[i]));
 	for (size_t i = 0; i < j->receipt_count; i++)
@@ -329,6 +367,8 @@ void journal_close(struct journal *j)
 		free(use->model);
 		free(use);
 	}
+	while (j->claims != NULL)
+		drop_claim(j, j->claims->id);
 	for (size_t i = 0; i < j->intent_count; i++)
 		clear_intent(&j->intents[i]);
 	free(j->intents);
@@ -393,6 +433,37 @@ void journal_forget_use(struct journal *j, const char *model)
 	HASH_DEL(j->uses, use);
 	free(use->model);
 	free(use);
+}
+
+int journal_claim(struct journal *j, const char *id, cJSON *record, bool durable)
+{
+	int rc;
+
+	pthread_mutex_lock(&j->lock);
+	rc = append(j, cJSON_Duplicate(record, true), durable);
+	set_claim(j, id, record);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+int journal_unclaim(struct journal *j, const char *id)
+{
+	cJSON *record = journal_record("unclaim");
+	int rc;
+
+	cJSON_AddStringToObject(record, "id", id);
+	pthread_mutex_lock(&j->lock);
+	rc = append(j, record, false);
+	drop_claim(j, id);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+void journal_claims(const struct journal *j, void (*each)(const cJSON *record, void *arg),
+		    void *arg)
+{
+	for (const struct claim_entry *claim = j->claims; claim != NULL; claim = claim->hh.next)
+		each(claim->record, arg);
 }
 
 int journal_flush(struct journal *j)

@@ -1,14 +1,15 @@
 /*
- * What must survive a restart of the agent: last uses, the highest epoch, removals under way, and
- * receipts that Redis has not confirmed. One append-only file of lines, each "<digest> <JSON>";
- * a line that was cut off or damaged is left out. Its room is reserved ahead, so that a removal can
- * be recorded on a full disk.
+ * What must survive a restart of the agent: last uses, claims, the highest epoch, removals under
+ * way, and receipts that Redis has not confirmed. One append-only file of lines, each "<digest>
+ * <JSON>"; a line that was cut off or damaged is left out. Its room is reserved ahead, so that a
+ * removal can be recorded on a full disk.
  *
  * Functions marked (any thread) may be called from worker threads.
  */
 #ifndef LARDER_JOURNAL_H
 #define LARDER_JOURNAL_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,16 @@ void journal_note_use(struct journal *journal, const char *model, int64_t used_r
 void journal_forget_use(struct journal *journal, const char *model);
 /* Writes what was noted, and makes the file small again when it has grown. 0, or -1 with errno. */
 int journal_flush(struct journal *journal) MUST_USE;
+
+/*
+ * Keeps a claim under its id, in place of an earlier one: `record` is a journal_record("claim"),
+ * which it takes over. Durable when it returns 0, if that is asked for; else soon.
+ */
+int journal_claim(struct journal *journal, const char *id, cJSON *record, bool durable) MUST_USE;
+int journal_unclaim(struct journal *journal, const char *id) MUST_USE;
+/* Calls `each` for every claim that is kept; records are borrowed. */
+void journal_claims(const struct journal *journal, void (*each)(const cJSON *record, void *arg),
+		    void *arg);
 
 /* (any thread) Durable when it returns 0. */
 int journal_begin(struct journal *journal, const struct intent *intent) MUST_USE;

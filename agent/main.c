@@ -11,7 +11,9 @@
 #include "agent/agent.h"
 #include "agent/api.h"
 #include "agent/beat.h"
+#include "agent/holds.h"
 #include "agent/orders.h"
+#include "agent/sources.h"
 #include "common/http_server.h"
 #include "common/log.h"
 #include "common/version.h"
@@ -93,7 +95,8 @@ void agent_recall_use(struct agent *agent, struct model *model)
 	int64_t age = redis_now - used;
 
 	if (redis_now != 0 && used != 0)
-		use_note(&model->use, (struct mono){now.ms - (age > 0 ? age : 0)}, USE_JOURNAL);
+		use_note(&model->use, (struct mono){now.ms - (age > 0 ? age : 0)},
+			 use_source_parse(source));
 }
 
 /* ---- events of the workers ---- */
@@ -142,6 +145,7 @@ static void on_appeared(struct model *model, void *arg)
 	struct agent *agent = arg;
 
 	agent_recall_use(agent, model);
+	holds_apply(agent, model);
 	log_info("+model", LOG_STR("model", model->name),
 		 LOG_STR("status", model->report.status == MODEL_DOWNLOADED    ? "DOWNLOADED"
 				   : model->report.status == MODEL_DOWNLOADING ? "DOWNLOADING"
@@ -179,6 +183,7 @@ static void on_scanned(struct agent *agent, struct worker_event *ev)
 		view->scan_began = ev->began;
 	}
 	scan_report_free(&ev->report);
+	sources_models_changed(agent->sources);
 }
 
 static void on_worker_event(struct worker_event *ev, void *arg)
@@ -222,6 +227,8 @@ static void on_tick(void *arg)
 				    clock_random((uint32_t)(agent->options.scan_interval_ms / 10));
 		worker_scan(agent->workers[i]);
 	}
+	holds_tick(agent, now);
+	sources_tick(agent->sources, now);
 	orders_tick(agent->orders);
 	beat_tick(agent->beat);
 	flush_journal(agent, now);
@@ -342,6 +349,9 @@ static int start(struct agent *agent, struct err *err)
 	if (agent->beat == NULL ||
 	    http_options_token(&agent->options.http, &agent->http_token, err) != 0)
 		return -1;
+	agent->sources = sources_start(agent, err);
+	if (agent->sources == NULL)
+		return -1;
 	agent->http = api_start(agent, err);
 	if (agent->http == NULL)
 		return -1;
@@ -361,10 +371,12 @@ static void stop(struct agent *agent)
 	if (agent->journal != NULL && journal_flush(agent->journal) != 0)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 	http_server_free(agent->http);
+	sources_free(agent->sources);
 	beat_free(agent->beat);
 	orders_free(agent->orders);
 	journal_close(agent->journal);
 	inventory_free(&agent->inventory);
+	claims_free(&agent->claims);
 	pins_free(&agent->pins);
 	if (agent->daemon != NULL)
 		daemon_free(agent->daemon);

@@ -54,12 +54,17 @@ void said_acknowledged(struct said *said, int64_t redis_now)
 
 void said_lost(struct said *said)
 {
-	for (size_t i = 0; i < said->use_count; i++) {
-		struct model *model;
+	struct model *model, *next;
 
+	for (size_t i = 0; i < said->use_count; i++) {
 		HASH_FIND_STR(said->agent->inventory.models, said->uses[i].model, model);
 		if (model != NULL)
 			use_lost(&model->use);
+	}
+	/* Holds went with some of them, perhaps. */
+	HASH_ITER (hh, said->agent->inventory.models, model, next) {
+		model->hold_told.ms = 0;
+		model->hold_changed |= model->hold_until.ms != 0;
 	}
 }
 
@@ -101,11 +106,13 @@ static void say_model(struct redis_args *args, struct said *said, struct model *
 	use->age_ms = age;
 	redis_args_add(args, model->name);
 	redis_args_add_int(args, age);
-	redis_args_addf(args, "%" PRId64 " %s", model->report.exclusive_bytes,
-			inventory_generation(model->report.generation, generation));
+	redis_args_addf(args, "%" PRId64 " %s %s", model->report.exclusive_bytes,
+			inventory_generation(model->report.generation, generation),
+			use_source_name(model->use.source));
 	redis_args_add(args, status_text(model, status, sizeof(status)));
 	model->told = model->telling = true;
 	model->told_status = model->report.status;
+	model->told_source = model->use.source;
 	model->told_bytes = model->report.exclusive_bytes;
 	model->told_generation = model->report.generation;
 }
@@ -114,8 +121,8 @@ static void say_model(struct redis_args *args, struct said *said, struct model *
 static void start_register(struct redis_args *args, const struct agent *agent,
 			   const char *incarnation, bool first, bool last)
 {
-	static const enum node_key keys[] = {KEY_STATE,	 KEY_LRU,  KEY_SIZE_GEN,
-					     KEY_STATUS, KEY_HOLD, KEY_LRU_BEFORE};
+	static const enum node_key keys[] = {KEY_STATE, KEY_LRU,	KEY_SIZE_GEN, KEY_STATUS,
+					     KEY_HOLD,	KEY_LRU_BEFORE, KEY_HOLDERS};
 
 	redis_script_start(args, &script_register, ARRAY_SIZE(keys));
 	add_keys(args, agent, keys, ARRAY_SIZE(keys));
@@ -234,7 +241,7 @@ static void add_receipt(struct redis_args *args, struct agent *agent, const stru
 bool message_confirm(struct redis_args *args, struct said *said, const char *incarnation)
 {
 	static const enum node_key keys[] = {KEY_STATE,	   KEY_LRU,  KEY_SIZE_GEN, KEY_CMD,
-					     KEY_RECEIPTS, KEY_HOLD, KEY_STATUS};
+					     KEY_RECEIPTS, KEY_HOLD, KEY_STATUS,   KEY_HOLDERS};
 	struct agent *agent = said->agent;
 	struct receipt *list = xcalloc(RECEIPTS_MAX, sizeof(*list));
 	size_t count = journal_receipts(agent->journal, list, RECEIPTS_MAX);
@@ -342,29 +349,41 @@ static void add_uses(struct redis_args *args, struct said *said)
 	}
 }
 
+static bool says_hold(const struct model *m, struct mono now)
+{
+	return m->told && !m->gone && inventory_hold_differs(m, now);
+}
+
 static void add_holds(struct redis_args *args, struct said *said)
 {
 	struct inventory *inv = &said->agent->inventory;
 	size_t count = 0;
 
 	for (const struct model *m = inv->models; m != NULL && count < HOLDS_MAX; m = m->hh.next)
-		count += m->hold_changed && m->told && !m->gone;
+		count += says_hold(m, said->asked);
 	redis_args_add_int(args, (int64_t)count);
 	for (struct model *m = inv->models; m != NULL && count > 0; m = m->hh.next) {
 		int64_t left = mono_since(said->asked, m->hold_until);
 
-		if (!m->hold_changed || !m->told || m->gone)
+		if (!says_hold(m, said->asked))
 			continue;
 		redis_args_add_int(args, left > 0 ? left : 0);
 		redis_args_add(args, m->name);
+		if (left > 0)
+			redis_args_addf(args, "%s: %s", use_source_name(m->hold_source),
+					m->hold_who);
+		else
+			redis_args_add(args, "");
 		m->hold_changed = false;
+		m->hold_told.ms = left > 0 ? m->hold_until.ms : 0;
 		count--;
 	}
 }
 
 void message_beat(struct redis_args *args, struct said *said, const char *incarnation)
 {
-	static const enum node_key keys[] = {KEY_STATE, KEY_LRU, KEY_SIZE_GEN, KEY_CMD, KEY_HOLD};
+	static const enum node_key keys[] = {KEY_STATE, KEY_LRU,  KEY_SIZE_GEN,
+					     KEY_CMD,	KEY_HOLD, KEY_HOLDERS};
 	struct agent *agent = said->agent;
 
 	redis_script_start(args, &script_beat, ARRAY_SIZE(keys));

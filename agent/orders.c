@@ -15,6 +15,8 @@
 #include "agent/agent.h"
 #include "agent/beat.h"
 #include "agent/guard.h"
+#include "agent/holds.h"
+#include "agent/sources.h"
 #include "common/log.h"
 #include "common/xmem.h"
 
@@ -47,7 +49,8 @@ struct orders {
 	struct agent *agent;
 	struct order *list;
 	size_t running;
-	struct again *again; /* removals that could not be put back yet */
+	bool waits_for_sources; /* commands do, for their first look */
+	struct again *again;	/* removals that could not be put back yet */
 };
 
 struct orders *orders_new(struct agent *agent)
@@ -235,10 +238,13 @@ static void judge(struct orders *orders, struct order *order)
 			.use = &model->use,
 			.age_ms = model_age_ms(model, now),
 			.hold_left_ms = held > 0 ? held : 0,
+			.hold_who = model->hold_who,
 			.removing = model->removal != NULL,
 		};
 		facts.model = &gm;
 		facts.root_refuses = view->deletes ? NULL : view->note;
+		facts.sources_wait = sources_wait(agent->sources);
+		facts.node_objects = sources_object(agent->sources);
 	}
 	order->judged = true;
 	switch (guard_judge(&facts, why, sizeof(why))) {
@@ -248,7 +254,9 @@ static void judge(struct orders *orders, struct order *order)
 		else
 			end_order(orders, order, "failed", "journal: cannot be written");
 		break;
-	case GUARD_WAIT: break; /* judged again when the pins are read next */
+	case GUARD_WAIT: /* judged again when the pins are read next, or a source has looked */
+		orders->waits_for_sources |= facts.sources_wait != NULL;
+		break;
 	case GUARD_GONE: end_order(orders, order, "gone", ""); break;
 	case GUARD_REFUSE: end_order(orders, order, "refused", why); break;
 	}
@@ -278,6 +286,20 @@ static struct order *order_of(struct orders *orders, const struct removal_reques
 	return order;
 }
 
+void orders_found_open(struct agent *agent, const struct model *model, const char *what)
+{
+	char *id = xasprintf("open:%s", model->name);
+	struct claim *claim = claim_new(id, USE_OPEN, what);
+	struct model_ref ref;
+
+	model_ref_make(&ref, MODEL_REF_NAME, model->name, NULL);
+	claim_add(claim, &ref);
+	claim->since = clock_mono();
+	claim->until.ms = claim->since.ms + BUSY_HOLD_MS;
+	holds_set(agent, claim);
+	free(id);
+}
+
 /* What the attempt has taught about the model. */
 static void learn(struct orders *orders, struct model *model, const struct removal_request *req)
 {
@@ -286,9 +308,7 @@ static void learn(struct orders *orders, struct model *model, const struct remov
 	int64_t age = clock_wall_ms() - req->seen_used_wall_ms;
 
 	if (req->outcome == REMOVAL_REFUSED && strncmp(req->why, "busy", 4) == 0) {
-		use_note(&model->use, now, USE_OPEN);
-		model->hold_until.ms = now.ms + BUSY_HOLD_MS;
-		model->hold_changed = true;
+		orders_found_open(agent, model, req->why);
 	} else if (req->outcome == REMOVAL_REFUSED && strncmp(req->why, "used", 4) == 0 &&
 		   req->seen_used_wall_ms > model->used_wall_ms) {
 		model->used_wall_ms = req->seen_used_wall_ms;
@@ -328,6 +348,12 @@ static void try_again(struct orders *orders, const struct removal_request *req)
 	orders->again = again;
 }
 
+void orders_judge_again(struct orders *orders)
+{
+	for (struct order *order = orders->list; order != NULL; order = order->hh.next)
+		order->judged = false;
+}
+
 static void end_running(struct orders *orders, const struct removal_request *req)
 {
 	struct order *order = order_of(orders, req);
@@ -341,8 +367,7 @@ static void end_running(struct orders *orders, const struct removal_request *req
 			forget(orders, order);
 	}
 	/* Another command for the same model may have waited for this one. */
-	for (order = orders->list; order != NULL; order = order->hh.next)
-		order->judged = false;
+	orders_judge_again(orders);
 }
 
 void orders_removed(struct orders *orders, struct removal_request *req)
@@ -441,6 +466,10 @@ void orders_tick(struct orders *orders)
 	struct order *order, *next;
 	struct again **link = &orders->again;
 
+	if (orders->waits_for_sources && sources_wait(orders->agent->sources) == NULL) {
+		orders->waits_for_sources = false;
+		orders_judge_again(orders);
+	}
 	HASH_ITER (hh, orders->list, order, next) {
 		if (order->state == ORDER_ENDED && mono_since(order->ended, now) > REMEMBER_MS)
 			forget(orders, order);

@@ -8,6 +8,7 @@
 #include "agent/removal.h"
 
 struct agent;
+struct model;
 struct orders;
 
 struct orders *orders_new(struct agent *agent);
@@ -29,6 +30,13 @@ void orders_removed(struct orders *orders, struct removal_request *req);
 void orders_recover(struct orders *orders);
 
 void orders_tick(struct orders *orders);
+
+/* A file of the model was found open or mapped: it is used now, and held so that others go first.
+ */
+void orders_found_open(struct agent *agent, const struct model *model, const char *what);
+
+/* Commands that wait for something other than pins are judged again. */
+void orders_judge_again(struct orders *orders);
 
 /* Removals under way. */
 size_t orders_running(const struct orders *orders);

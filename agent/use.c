@@ -1,16 +1,6 @@
 /* Merges uses. (pure) */
 #include "agent/use.h"
 
-static const char *const names[] = {
-	[USE_NONE] = "none",	   [USE_DOWNLOAD] = "download", [USE_ATIME] = "atime",
-	[USE_JOURNAL] = "journal", [USE_OPEN] = "open",		[USE_API] = "api",
-};
-
-const char *use_source_name(enum use_source source)
-{
-	return names[source];
-}
-
 bool use_note(struct use *use, struct mono at, enum use_source source)
 {
 	if (use->known && at.ms < use->last.ms)

@@ -13,16 +13,7 @@
 #include <stdint.h>
 
 #include "common/clock.h"
-
-/* Strongest last. */
-enum use_source {
-	USE_NONE,
-	USE_DOWNLOAD, /* its newest file */
-	USE_ATIME,    /* access times */
-	USE_JOURNAL,  /* known from before a restart */
-	USE_OPEN,     /* found open or mapped */
-	USE_API,      /* somebody said so */
-};
+#include "common/use_source.h"
 
 struct use {
 	struct mono last;
@@ -33,8 +24,6 @@ struct use {
 	unsigned in_flight; /* messages under way; answers come in the order of these */
 	int64_t score_ms;   /* the least score that Redis has for it; 0: not told yet */
 };
-
-const char *use_source_name(enum use_source source);
 
 /* Takes note of a use at `at`. Returns true when the value grew. */
 bool use_note(struct use *use, struct mono at, enum use_source source);

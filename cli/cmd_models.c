@@ -14,7 +14,7 @@
 struct options {
 	char *node, *model;
 	int sort;
-	bool reverse;
+	bool reverse, why;
 	int64_t limit, offset;
 };
 
@@ -32,6 +32,8 @@ static const struct setting options[] = {
 	{ROW(sort), .type = SETTING_CHOICE, .choices = sorts, .def = "last_used",
 	 .help = "least recently used, largest or alphabetically first"},
 	{ROW(reverse), .type = SETTING_BOOL, .help = "the other way round"},
+	{ROW(why), .type = SETTING_BOOL,
+	 .help = "say where the last use is known from, and who holds it"},
 	{ROW(limit), .type = SETTING_INT, .def = "100", .min = 1, .max = LIMIT_MAX,
 	 .help = "at most so many"},
 	{ROW(offset), .type = SETTING_INT, .def = "0", .min = 0, .max = OFFSET_MAX,
@@ -53,12 +55,12 @@ static void add_flags(struct table *t, const cJSON *model)
 	table_text(t, text);
 }
 
-static int show(const cJSON *answer)
+static int show_rows(const cJSON *answer, bool why)
 {
 	static const struct table_column columns[] = {
-		TABLE_LEFT("NODE"),    TABLE_LEFT("MODEL"),  TABLE_LEFT("STATUS"),
-		TABLE_RIGHT("IDLE"),   TABLE_RIGHT("BYTES"), TABLE_LEFT("FLAGS"),
-		TABLE_OPTIONAL("WHY"),
+		TABLE_LEFT("NODE"),    TABLE_LEFT("MODEL"),	   TABLE_LEFT("STATUS"),
+		TABLE_RIGHT("IDLE"),   TABLE_RIGHT("BYTES"),	   TABLE_LEFT("FLAGS"),
+		TABLE_OPTIONAL("WHY"), TABLE_LEFT("USE KNOWN BY"), TABLE_LEFT("HELD BY"),
 	};
 	const cJSON *models = cmd_list(answer, "models"), *model;
 	int64_t total = field_int(answer, "total"), offset = field_int(answer, "offset");
@@ -66,7 +68,7 @@ static int show(const cJSON *answer)
 
 	if (models == NULL)
 		return EX_SOFTWARE;
-	t = table_new(columns, ARRAY_SIZE(columns));
+	t = table_new(columns, ARRAY_SIZE(columns) - (why ? 0 : 2));
 	cJSON_ArrayForEach (model, models) {
 		table_text(t, field_text(model, "node"));
 		table_text(t, field_text(model, "model"));
@@ -75,6 +77,10 @@ static int show(const cJSON *answer)
 		table_bytes(t, field_int(model, "bytes"));
 		add_flags(t, model);
 		table_text(t, field_text(model, "why"));
+		if (!why)
+			continue;
+		table_text(t, field_text(model, "source"));
+		table_text(t, field_text(model, "held_by"));
 	}
 	offset += (int64_t)table_rows(t);
 	cmd_print_table(t, "models");
@@ -82,6 +88,16 @@ static int show(const cJSON *answer)
 		cmd_note("%" PRId64 " of %" PRId64 " models; go on with --offset %" PRId64, offset,
 			 total, offset);
 	return EX_OK;
+}
+
+static int show(const cJSON *answer)
+{
+	return show_rows(answer, false);
+}
+
+static int show_why(const cJSON *answer)
+{
+	return show_rows(answer, true);
 }
 
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
@@ -106,7 +122,7 @@ static int run(const struct cli *cli, const void *base, const cJSON *operands)
 	return cmd_show(
 		cli,
 		&(struct client_request){.method = "GET", .path = "/v1/models", .params = params},
-		show);
+		o->why ? show_why : show);
 }
 
 const struct cmd cmd_models = {
@@ -118,7 +134,15 @@ const struct cmd cmd_models = {
 	.notes = "BYTES is what deleting the model now would free. FLAGS are held (somebody uses "
 		 "it),\n"
 		 "pinned and pending (a delete command is under way). Globs have * and ?.\n\n"
+		 "With --why: USE KNOWN BY is the source of the last use (probe: an engine says "
+		 "that it serves\n"
+		 "the model; hold, api: a caller said so; pod: a pod mentions it; open: a file was "
+		 "found open or\n"
+		 "mapped; watch: a file was seen to be opened; atime: access times; download), "
+		 "HELD BY who\n"
+		 "uses it now.\n\n"
 		 "Examples:\n"
+		 "  larderctl models --why\n"
 		 "  larderctl models --sort size --limit 10\n"
 		 "  larderctl models --node gpu-a1 --model 'hf:meta-llama/*'\n",
 	.outcomes = "  0   printed\n",

@@ -67,14 +67,15 @@ static void add_model(struct table *t, const cJSON *model, int64_t now_ms)
 
 static void print_victims(const cJSON *victims, int64_t now_ms)
 {
-	static const struct table_column columns[] = {TABLE_LEFT("NODE"), TABLE_LEFT("MODEL"),
-						      TABLE_RIGHT("IDLE"), TABLE_RIGHT("BYTES"),
-						      TABLE_LEFT("REASON")};
+	static const struct table_column columns[] = {
+		TABLE_LEFT("NODE"),   TABLE_LEFT("MODEL"),	  TABLE_RIGHT("IDLE"),
+		TABLE_RIGHT("BYTES"), TABLE_LEFT("USE KNOWN BY"), TABLE_LEFT("REASON")};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	const cJSON *model;
 
 	cJSON_ArrayForEach (model, victims) {
 		add_model(t, model, now_ms);
+		table_text(t, field_text(model, "source"));
 		table_text(t, field_text(model, "reason"));
 	}
 	table_print(t, stdout);
@@ -84,15 +85,18 @@ static void print_victims(const cJSON *victims, int64_t now_ms)
 static void print_spared(const cJSON *spared, int64_t now_ms)
 {
 	static const struct table_column columns[] = {
-		TABLE_LEFT("NODE"),   TABLE_LEFT("MODEL"),     TABLE_RIGHT("IDLE"),
-		TABLE_RIGHT("BYTES"), TABLE_LEFT("WANTED BY"), TABLE_LEFT("SPARED BY")};
+		TABLE_LEFT("NODE"),	 TABLE_LEFT("MODEL"),	     TABLE_RIGHT("IDLE"),
+		TABLE_RIGHT("BYTES"),	 TABLE_LEFT("USE KNOWN BY"), TABLE_LEFT("WANTED BY"),
+		TABLE_LEFT("SPARED BY"), TABLE_OPTIONAL("HELD BY")};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	const cJSON *model;
 
 	cJSON_ArrayForEach (model, spared) {
 		add_model(t, model, now_ms);
+		table_text(t, field_text(model, "source"));
 		table_text(t, field_text(model, "rule"));
 		table_text(t, field_text(model, "why"));
+		table_text(t, field_text(model, "held_by"));
 	}
 	table_print(t, stdout);
 	table_free(t);

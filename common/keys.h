@@ -17,9 +17,10 @@ enum node_key {
 	KEY_STATE,	/* hash: incarnation, heartbeat, roots, counters, fence */
 	KEY_LRU,	/* sorted set: DOWNLOADED model -> last used */
 	KEY_LRU_BEFORE, /* the same, during a registration */
-	KEY_SIZE_GEN,	/* hash: DOWNLOADED model -> "bytes generation" */
+	KEY_SIZE_GEN,	/* hash: DOWNLOADED model -> "bytes generation source-of-last-use" */
 	KEY_STATUS,	/* hash: model that is not DOWNLOADED -> why */
 	KEY_HOLD,	/* sorted set: model -> in use until */
+	KEY_HOLDERS,	/* hash: model that is held -> "source: who" */
 	KEY_CMD,	/* hash: model -> delete command under way */
 	KEY_RECEIPTS,	/* stream: outcomes not yet in the log */
 	KEY_WAKE,	/* channel: commands as they are published */

@@ -17,7 +17,8 @@
 enum sort { SORT_LAST_USED, SORT_SIZE, SORT_NAME };
 
 struct row {
-	char *node, *model, *status;
+	char *node, *model, *status, *held_by;
+	enum use_source source;
 	int64_t last_used_ms, bytes;
 	bool held, pending, pinned;
 };
@@ -40,6 +41,7 @@ static void free_row(struct row *row)
 	free(row->node);
 	free(row->model);
 	free(row->status);
+	free(row->held_by);
 }
 
 static int order_by(enum sort sort, const struct row *a, const struct row *b)
@@ -106,6 +108,8 @@ static void on_part(struct cluster *cluster, int64_t now_ms, void *arg)
 			row->last_used_ms = model->last_used_ms;
 			row->bytes = model->bytes;
 			row->held = model->held;
+			row->held_by = xstrdup(model->held_by != NULL ? model->held_by : "");
+			row->source = model->source;
 			row->pending = model->pending;
 		}
 		for (size_t j = 0; j < node->other_count; j++) {
@@ -137,7 +141,9 @@ static cJSON *row_json(const struct answer *a, const struct row *row)
 	else
 		cJSON_AddNullToObject(json, "idle_ms");
 	json_doc_add_int64(json, "bytes", row->bytes);
+	cJSON_AddStringToObject(json, "source", use_source_name(row->source));
 	cJSON_AddBoolToObject(json, "held", row->held);
+	cJSON_AddStringToObject(json, "held_by", row->held_by != NULL ? row->held_by : "");
 	cJSON_AddBoolToObject(json, "pinned", row->pinned);
 	cJSON_AddBoolToObject(json, "pending", row->pending);
 	return json;

@@ -29,6 +29,8 @@ static cJSON *model_json(const struct cluster_node *node, const struct cluster_m
 	cJSON_AddStringToObject(json, "node", node->name);
 	cJSON_AddStringToObject(json, "model", model->name);
 	api_add_time(json, "last_used", model->last_used_ms);
+	cJSON_AddStringToObject(json, "source", use_source_name(model->source));
+	cJSON_AddStringToObject(json, "held_by", model->held_by != NULL ? model->held_by : "");
 	if (model->bytes == CLUSTER_UNKNOWN)
 		cJSON_AddNullToObject(json, "bytes");
 	else

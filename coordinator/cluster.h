@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/model_name.h"
+#include "common/use_source.h"
 
 #define CLUSTER_UNKNOWN INT64_C(-1)
 
@@ -25,9 +26,11 @@ struct cluster_root {
 
 struct cluster_model {
 	const char *name;
-	int64_t last_used_ms; /* Redis' clock */
-	int64_t bytes;	      /* that deleting it now would free; CLUSTER_UNKNOWN: not read */
-	int root;	      /* index among the node's roots; -1: unknown */
+	int64_t last_used_ms;	/* Redis' clock */
+	int64_t bytes;		/* that deleting it now would free; CLUSTER_UNKNOWN: not read */
+	enum use_source source; /* of the last use; USE_NONE: not read */
+	const char *held_by;	/* "source: who"; NULL: not read, or not held */
+	int root;		/* index among the node's roots; -1: unknown */
 	bool held;
 	bool pending;  /* a delete command is under way */
 	bool deferred; /* it failed lately and waits (ledger.h) */

@@ -13,7 +13,8 @@
 struct copies;
 
 struct copies *copies_new(void);
-/* Looks through to `base`, which must outlive it, and keeps what is taken to itself: to only plan. */
+/* Looks through to `base`, which must outlive it, and keeps what is taken to itself: to only plan.
+ */
 struct copies *copies_draft(const struct copies *base);
 void copies_free(struct copies *copies);
 
@@ -21,8 +22,8 @@ void copies_free(struct copies *copies);
 bool copies_current(const struct copies *copies, const char *node, int64_t inventory);
 
 /*
- * Replaces what `node` holds: names of models (their roots do not matter), one call per change. What
- * is being given up still is.
+ * Replaces what `node` holds: names of models (their roots do not matter), one call per change.
+ * What is being given up still is.
  */
 void copies_set(struct copies *copies, const char *node, int64_t inventory,
 		const char *const *models, size_t count);
@@ -34,8 +35,8 @@ void copies_drop(struct copies *copies, const char *node);
 size_t copies_count(const struct copies *copies, const char *model);
 
 /*
- * `node` is going to give its copy up, or will not after all. Neither means anything for a model that
- * is not in the node's list, and once is as good as twice.
+ * `node` is going to give its copy up, or will not after all. Neither means anything for a model
+ * that is not in the node's list, and once is as good as twice.
  */
 void copies_take(struct copies *copies, const char *node, const char *model);
 void copies_give_back(struct copies *copies, const char *node, const char *model);

@@ -12,7 +12,16 @@
 
 #define SCAN_COUNT "500"
 
-enum part { PART_STATE, PART_LRU, PART_SIZE, PART_HOLD, PART_CMD, PART_STATUS, PARTS };
+enum part {
+	PART_STATE,
+	PART_LRU,
+	PART_SIZE,
+	PART_HOLD,
+	PART_HOLDERS,
+	PART_CMD,
+	PART_STATUS,
+	PARTS
+};
 
 struct reading {
 	struct snapshot want;
@@ -179,6 +188,16 @@ static struct cluster_model *look_up(struct cluster_model **index, size_t count,
 	return found != NULL ? *found : NULL;
 }
 
+/* "bytes generation source" */
+static void take_size(struct cluster_model *model, const char *text)
+{
+	const char *source = strrchr(text, ' ');
+
+	model->bytes = strtoll(text, NULL, 10);
+	if (source != NULL && source != strchr(text, ' '))
+		model->source = use_source_parse(source + 1);
+}
+
 static void got_sizes(struct cluster_node *node, const redisReply *reply)
 {
 	struct cluster_model **index = index_models(node);
@@ -187,7 +206,22 @@ static void got_sizes(struct cluster_node *node, const redisReply *reply)
 		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
 
 		if (model != NULL && is_text(reply->element[i + 1]))
-			model->bytes = strtoll(reply->element[i + 1]->str, NULL, 10);
+			take_size(model, reply->element[i + 1]->str);
+	}
+	free(index);
+}
+
+static void got_holders(struct reading *rd, struct cluster_node *node, const redisReply *reply)
+{
+	struct cluster_model **index = index_models(node);
+
+	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
+		const redisReply *who = reply->element[i + 1];
+
+		/* What stands there of a hold that has ended says nothing. */
+		if (model != NULL && model->held && is_text(who))
+			model->held_by = cluster_string(&rd->cluster, who->str, (size_t)who->len);
 	}
 	free(index);
 }
@@ -280,6 +314,7 @@ static void got(const redisReply *reply, const char *why, void *arg)
 		case PART_LRU: got_lru(rd, node, reply); break;
 		case PART_SIZE: got_sizes(node, reply); break;
 		case PART_HOLD: got_holds(node, reply); break;
+		case PART_HOLDERS: got_holders(rd, node, reply); break;
 		case PART_CMD: got_commands(node, reply, rd->want.now_ms); break;
 		case PART_STATUS: got_others(rd, node, reply); break;
 		case PARTS: break;
@@ -358,6 +393,10 @@ static void read_node(struct reading *rd, size_t node)
 	redis_args_add_int(&rd->args, rd->want.now_ms);
 	redis_args_add(&rd->args, "+inf");
 	ask(rd, node, PART_HOLD);
+	if (rd->want.explain || rd->want.depth == SNAPSHOT_SHOW) {
+		start(rd, "HGETALL", node, KEY_HOLDERS);
+		ask(rd, node, PART_HOLDERS);
+	}
 	start(rd, "HGETALL", node, KEY_CMD);
 	ask(rd, node, PART_CMD);
 	if (rd->want.depth != SNAPSHOT_SHOW)

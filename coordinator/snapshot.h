@@ -35,6 +35,7 @@ struct snapshot {
 	const char *const *nodes; /* names, borrowed until `done` */
 	size_t count;		  /* at least 1 */
 	enum snapshot_depth depth;
+	bool explain; /* SNAPSHOT_ALL: also who holds a model; SNAPSHOT_SHOW has it always */
 	const int64_t *cutoffs_ms; /* SNAPSHOT_EXPIRED: one per node */
 	int64_t now_ms;		   /* Redis' clock, for holds and heartbeats */
 	int64_t node_timeout_ms;

@@ -3,11 +3,12 @@
 -- the delete commands that wait for the node. Replaying it changes nothing.
 --
 -- KEYS  1 larder:{N}   2 larder:{N}:lru   3 larder:{N}:size   4 larder:{N}:cmd   5 larder:{N}:hold
+--       6 larder:{N}:holders
 -- ARGV  1 incarnation  2 node  3 pressure channel  4 DOWNLOADED models the agent has
 --       5 bytes it wants freed
 --       then F and F pairs field, value for the node's hash
 --       then T and T pairs age in ms, model (last uses)
---       then H and H pairs ms from now (0: released), model (holds)
+--       then H and H times: ms from now (0: released), model, "source: who" (holds)
 -- Returns {"OK", now in ms, model, command, model, command, ...}
 --      or {"UNKNOWN"}: register first     or {"RESYNC"}: the keys disagree with the agent
 local PRESSURE_REPEAT_MS = 30000
@@ -50,14 +51,20 @@ end
 
 local holds = tonumber(take())
 if holds > 0 then
-	redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now))
+	local ended = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', now), 'LIMIT', 0, 1000)
+	for _, model in ipairs(ended) do
+		redis.call('ZREM', KEYS[5], model)
+		redis.call('HDEL', KEYS[6], model)
+	end
 end
 for _ = 1, holds do
-	local ms, model = tonumber(take()), take()
+	local ms, model, who = tonumber(take()), take(), take()
 	if ms > 0 then
 		redis.call('ZADD', KEYS[5], string.format('%.0f', now + ms), model)
+		redis.call('HSET', KEYS[6], model, who)
 	else
 		redis.call('ZREM', KEYS[5], model)
+		redis.call('HDEL', KEYS[6], model)
 	end
 end
 

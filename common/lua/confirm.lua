@@ -2,7 +2,7 @@
 -- per journal, and the node's hash keeps the last number.
 --
 -- KEYS  1 larder:{N}  2 larder:{N}:lru  3 larder:{N}:size  4 larder:{N}:cmd  5 larder:{N}:receipts
---       6 larder:{N}:hold  7 larder:{N}:state
+--       6 larder:{N}:hold  7 larder:{N}:state  8 larder:{N}:holders
 -- ARGV  1 incarnation  2 journal  3 node  4 done channel
 --       then per receipt: number, model, command id, outcome (deleted, gone, refused, failed), bytes
 --       freed, why, reason of the command, epoch, last use in ms, how long it took in ms
@@ -39,6 +39,7 @@ for i = 5, #ARGV, PER_RECEIPT do
 			redis.call('HDEL', KEYS[3], model)
 			redis.call('HDEL', KEYS[7], model)
 			redis.call('ZREM', KEYS[6], model)
+			redis.call('HDEL', KEYS[8], model)
 			redis.call('HINCRBY', KEYS[1], 'inv', 1)
 		end
 		redis.call('HINCRBY', KEYS[1], outcome, 1)

@@ -58,7 +58,7 @@ for i = 6, #ARGV, 5 do
 	local id, model, seen, reason, force = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3],
 		ARGV[i + 4] == '1'
 	local outcome, size = find(model, seen, reason)
-	local generation = size and string.match(size, '^%d+ (%x+)$')
+	local generation = size and string.match(size, '^%d+ (%x+)%f[ %z]')
 	if outcome == 'found' and not generation then
 		outcome = 'gone'
 	end

@@ -69,6 +69,16 @@ static void root_refuses(struct scene *s)
 	s->facts.root_refuses = "report_only is set";
 }
 
+static void sources_wait(struct scene *s)
+{
+	s->facts.sources_wait = "engines were not asked yet";
+}
+
+static void node_objects(struct scene *s)
+{
+	s->facts.node_objects = "an engine serves something";
+}
+
 static void downloading(struct scene *s)
 {
 	s->model.status = MODEL_DOWNLOADING;
@@ -131,7 +141,9 @@ static const struct {
 	{replaced, GUARD_REFUSE, "replaced"},
 	{pins_unknown, GUARD_WAIT, "pins"},
 	{pinned, GUARD_REFUSE, "pinned"},
-	{held, GUARD_REFUSE, "held"},
+	{held, GUARD_REFUSE, "held: "},
+	{sources_wait, GUARD_WAIT, "sources: engines were not asked yet"},
+	{node_objects, GUARD_REFUSE, "unmapped: an engine serves something"},
 	{used_since, GUARD_REFUSE, "used"},
 	{untold_use, GUARD_REFUSE, "used"},
 	{too_young, GUARD_REFUSE, "too_young"},
@@ -222,7 +234,7 @@ static void test_manual(void **state)
 		set_up(&s);
 		s.command.reason = REASON_MANUAL;
 		reasons[i].set(&s);
-		if (reasons[i].set == too_young)
+		if (reasons[i].set == too_young || reasons[i].set == node_objects)
 			expect(&s, GUARD_GO, "");
 		else if (reasons[i].set == error)
 			expect(&s, GUARD_REFUSE, "replaced");
@@ -238,7 +250,8 @@ static void test_force(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
 		bool lifted = reasons[i].set == held || reasons[i].set == used_since ||
-			      reasons[i].set == untold_use || reasons[i].set == too_young;
+			      reasons[i].set == untold_use || reasons[i].set == too_young ||
+			      reasons[i].set == sources_wait || reasons[i].set == node_objects;
 
 		set_up(&s);
 		s.command.reason = REASON_MANUAL;

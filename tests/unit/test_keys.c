@@ -14,6 +14,7 @@ static void test_node_keys(void **state)
 		[KEY_SIZE_GEN] = "larder:{gpu-0}:size",
 		[KEY_STATUS] = "larder:{gpu-0}:state",
 		[KEY_HOLD] = "larder:{gpu-0}:hold",
+		[KEY_HOLDERS] = "larder:{gpu-0}:holders",
 		[KEY_CMD] = "larder:{gpu-0}:cmd",
 		[KEY_RECEIPTS] = "larder:{gpu-0}:receipts",
 		[KEY_WAKE] = "larder:{gpu-0}:wake",

@@ -47,7 +47,9 @@ static void test_strongest_of_equals(void **state)
 	assert_int_equal(use.source, USE_API);
 	assert_false(use.dirty);
 	assert_true(USE_NONE < USE_DOWNLOAD && USE_DOWNLOAD < USE_ATIME &&
-		    USE_ATIME < USE_JOURNAL && USE_JOURNAL < USE_OPEN && USE_OPEN < USE_API);
+		    USE_ATIME < USE_JOURNAL && USE_JOURNAL < USE_WATCH && USE_WATCH < USE_OPEN &&
+		    USE_OPEN < USE_POD && USE_POD < USE_API && USE_API < USE_HOLD &&
+		    USE_HOLD < USE_PROBE);
 }
 
 static void test_names(void **state)
@@ -57,6 +59,10 @@ static void test_names(void **state)
 	assert_string_equal(use_source_name(USE_DOWNLOAD), "download");
 	assert_string_equal(use_source_name(USE_ATIME), "atime");
 	assert_string_equal(use_source_name(USE_JOURNAL), "journal");
+	for (int i = USE_DOWNLOAD; i < USE_SOURCES; i++)
+		assert_int_equal(use_source_parse(use_source_name((enum use_source)i)), i);
+	assert_int_equal(use_source_parse("none"), USE_JOURNAL);
+	assert_int_equal(use_source_parse(""), USE_JOURNAL);
 	assert_string_equal(use_source_name(USE_OPEN), "open");
 	assert_string_equal(use_source_name(USE_API), "api");
 }

@@ -1,0 +1,191 @@
+/* Claims in force. */
+#include "agent/holds.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/beat.h"
+#include "agent/claim_record.h"
+#include "agent/journal_record.h"
+#include "common/json_doc.h"
+#include "common/log.h"
+#include "common/xmem.h"
+
+/* Claims end by themselves; models are looked at anew so often. */
+#define REVIEW_MS 5000
+
+struct model_ref_facts holds_facts(const struct agent *agent, const struct model *model)
+{
+	const struct root_config *root = &agent->roots[model->root].config;
+
+	return (struct model_ref_facts){
+		.name = model->name,
+		.layout = root->layout->name,
+		.locator = model->report.locator,
+		.root_path = root->path,
+	};
+}
+
+static struct claim_clocks clocks_of(const struct agent *agent)
+{
+	return (struct claim_clocks){clock_mono(), clock_wall_ms(), beat_redis_now(agent->beat)};
+}
+
+/* A caller relies on his hold from the answer on, so it is durable before that. */
+static void keep(struct agent *agent, const struct claim *claim)
+{
+	struct claim_clocks clocks = clocks_of(agent);
+	cJSON *record;
+
+	if (claim->source == USE_OPEN)
+		return; /* found again when it matters */
+	record = journal_record("claim");
+	claim_record_write(record, claim, &clocks);
+	if (journal_claim(agent->journal, claim->id, record, claim->source == USE_HOLD) != 0)
+		log_error("-journal", LOG_STR("reason", strerror(errno)));
+}
+
+/* An extension of what is kept anyway is not worth a write each time. */
+static bool worth_keeping(const struct claim *before, const struct claim *claim, struct mono now)
+{
+	if (before == NULL || before->ref_count != claim->ref_count ||
+	    strcmp(before->who, claim->who) != 0)
+		return true;
+	for (size_t i = 0; i < claim->ref_count; i++) {
+		if (!model_ref_equal(&before->refs[i], &claim->refs[i]))
+			return true;
+	}
+	return mono_since(now, before->kept_until) < mono_since(now, claim->until) / 2;
+}
+
+void holds_apply(struct agent *agent, struct model *model)
+{
+	struct model_ref_facts facts = holds_facts(agent, model);
+	struct claim_sum sum;
+
+	claims_sum(&agent->claims, &facts, clock_mono(), &sum);
+	inventory_hold(model, sum.count > 0 ? sum.until : (struct mono){0}, sum.source, sum.who);
+}
+
+static void use_of(struct agent *agent, const struct claim *claim, struct mono at,
+		   struct hold_result *result)
+{
+	struct model *model, *next;
+
+	HASH_ITER (hh, agent->inventory.models, model, next) {
+		struct model_ref_facts facts;
+
+		if (model->gone)
+			continue;
+		facts = holds_facts(agent, model);
+		if (!claim_matches(claim, &facts))
+			continue;
+		result->matched++;
+		if (agent_use(agent, model, at, claim->source) == TOUCH_TOO_LATE)
+			result->too_late++;
+	}
+}
+
+static void apply_all(struct agent *agent)
+{
+	struct model *model, *next;
+
+	HASH_ITER (hh, agent->inventory.models, model, next) {
+		if (!model->gone)
+			holds_apply(agent, model);
+	}
+	agent->claims_applied = agent->claims.version;
+	agent->claims_due.ms = clock_mono().ms + REVIEW_MS;
+}
+
+struct hold_result holds_set(struct agent *agent, struct claim *claim)
+{
+	const struct claim *before = claims_find(&agent->claims, claim->id);
+	struct mono now = clock_mono();
+	struct hold_result result = {0};
+
+	claim->kept_until = before != NULL ? before->kept_until : now;
+	if (worth_keeping(before, claim, now)) {
+		keep(agent, claim);
+		claim->kept_until = claim->until;
+	}
+	if (!claims_set(&agent->claims, claim)) {
+		log_error("-hold", LOG_STR("reason", "there are too many claims"));
+		result.refused = true;
+		return result;
+	}
+	use_of(agent, claim, now, &result);
+	apply_all(agent);
+	return result;
+}
+
+static void end(struct agent *agent, struct claim *claim, struct mono at)
+{
+	struct hold_result ignored = {0};
+
+	/* Until the end of a hold the model was in use. */
+	if (claim->source == USE_HOLD)
+		use_of(agent, claim, at, &ignored);
+	if (claim->source != USE_OPEN && journal_unclaim(agent->journal, claim->id) != 0)
+		log_error("-journal", LOG_STR("reason", strerror(errno)));
+	claims_drop(&agent->claims, claim);
+}
+
+bool holds_drop(struct agent *agent, const char *id)
+{
+	struct claim *claim = claims_find(&agent->claims, id);
+
+	if (claim == NULL)
+		return false;
+	end(agent, claim, clock_mono());
+	apply_all(agent);
+	return true;
+}
+
+void holds_drop_others(struct agent *agent, const char *prefix,
+		       bool (*wanted)(const struct claim *claim, void *arg), void *arg)
+{
+	struct claim *claim, *next;
+
+	HASH_ITER (hh, agent->claims.list, claim, next) {
+		if (strncmp(claim->id, prefix, strlen(prefix)) == 0 && !wanted(claim, arg))
+			end(agent, claim, clock_mono());
+	}
+}
+
+static void restore_one(const cJSON *record, void *arg)
+{
+	struct agent *agent = arg;
+	struct claim_clocks clocks = clocks_of(agent);
+	struct claim *claim = claim_record_read(record, &clocks);
+
+	if (claim == NULL)
+		return;
+	claim->kept_until = claim->until;
+	if (claims_find(&agent->claims, claim->id) != NULL)
+		claim_free(claim); /* made anew meanwhile */
+	else if (!claims_set(&agent->claims, claim))
+		log_error("-hold", LOG_STR("reason", "there are too many claims"));
+}
+
+void holds_restore(struct agent *agent)
+{
+	journal_claims(agent->journal, restore_one, agent);
+	apply_all(agent);
+}
+
+void holds_tick(struct agent *agent, struct mono now)
+{
+	struct claim *claim, *next;
+
+	if (agent->claims_applied == agent->claims.version &&
+	    mono_since(agent->claims_due, now) < 0)
+		return;
+	HASH_ITER (hh, agent->claims.list, claim, next) {
+		if (mono_since(now, claim->until) <= 0)
+			end(agent, claim, claim->until);
+	}
+	apply_all(agent);
+}

@@ -1,0 +1,192 @@
+/* Which models does a name from outside mean? (pure) */
+#include "agent/model_ref.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/model_name.h"
+#include "common/xmem.h"
+
+#define FOLDER_PREFIX "models--"
+#define TEXT_MAX      4096
+#define COMMIT_LEAST  7
+#define COMMIT_MOST   64
+/* The hub allows 96; local folders are less strict. */
+#define REPO_MAX 256
+
+static bool is_commit(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len >= COMMIT_LEAST && len <= COMMIT_MOST &&
+	       strspn(text, "0123456789abcdefABCDEF") == len;
+}
+
+void model_ref_make(struct model_ref *out, enum model_ref_kind kind, const char *text,
+		    const char *revision)
+{
+	*out = (struct model_ref){.kind = kind, .text = xstrdup(text)};
+	if (revision != NULL && is_commit(revision) &&
+	    (kind == MODEL_REF_REPO || kind == MODEL_REF_FOLDER))
+		out->revision = xstrdup(revision);
+}
+
+/* ".../models--X[/snapshots/REV[/...]]" */
+static bool guess_folder(struct model_ref *out, const char *text, const char *revision)
+{
+	static const char snapshots[] = "/snapshots/";
+	const char *part = text;
+	size_t len;
+	char *folder, *commit = NULL;
+
+	while (strncmp(part, FOLDER_PREFIX, strlen(FOLDER_PREFIX)) != 0) {
+		part = strchr(part, '/');
+		if (part == NULL)
+			return false;
+		part++;
+	}
+	len = strcspn(part, "/");
+	folder = xstrndup(part, len);
+	if (strncmp(part + len, snapshots, strlen(snapshots)) == 0) {
+		part += len + strlen(snapshots);
+		commit = xstrndup(part, strcspn(part, "/"));
+		revision = commit;
+	}
+	model_ref_make(out, MODEL_REF_FOLDER, folder, revision);
+	free(folder);
+	free(commit);
+	return true;
+}
+
+static bool is_repo(const char *text)
+{
+	const char *slash = strchr(text, '/');
+	size_t len = strlen(text);
+
+	if (len == 0 || len > REPO_MAX || slash == text || text[len - 1] == '/')
+		return false;
+	if (slash != NULL && strchr(slash + 1, '/') != NULL)
+		return false;
+	for (const char *p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f)
+			return false;
+	}
+	return strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+}
+
+bool model_ref_guess(struct model_ref *out, const char *text, const char *revision)
+{
+	if (strlen(text) > TEXT_MAX)
+		return false;
+	if (guess_folder(out, text, revision))
+		return true;
+	if (text[0] == '/') {
+		model_ref_make(out, MODEL_REF_PATH, text, NULL);
+		return true;
+	}
+	if (!is_repo(text))
+		return false;
+	model_ref_make(out, MODEL_REF_REPO, text, revision);
+	return true;
+}
+
+/* ---- matching ---- */
+
+static bool is_hub(const struct model_ref_facts *model)
+{
+	return strcmp(model->layout, "huggingface") == 0;
+}
+
+/* The locator is "folder/commit". Case is kept on disks, but the hub itself does not mind it. */
+static bool in_folder(const struct model_ref_facts *model, const char *folder, const char *revision)
+{
+	size_t len = strlen(folder);
+	const char *commit;
+
+	if (strncasecmp(model->locator, folder, len) != 0 || model->locator[len] != '/')
+		return false;
+	commit = model->locator + len + 1;
+	/* What has no commit yet may become any. */
+	return revision == NULL || *commit == '\0' || !is_commit(commit) ||
+	       strncasecmp(commit, revision, strlen(revision)) == 0;
+}
+
+static bool is_repository(const struct model_ref_facts *model, const struct model_ref *ref)
+{
+	char *folder;
+	size_t len = strlen(FOLDER_PREFIX);
+	bool matches;
+
+	if (!is_hub(model))
+		return strcasecmp(model->locator, ref->text) == 0;
+	folder = xcalloc(len + 2 * strlen(ref->text) + 1, 1);
+	snprintf(folder, len + 1, "%s", FOLDER_PREFIX);
+	for (const char *p = ref->text; *p != '\0'; p++) {
+		folder[len++] = *p == '/' ? '-' : *p;
+		if (*p == '/')
+			folder[len++] = '-';
+	}
+	matches = in_folder(model, folder, ref->revision);
+	free(folder);
+	return matches;
+}
+
+/* True when `path` is `prefix` or lies below it. */
+static bool within(const char *path, const char *prefix, size_t len)
+{
+	return strncmp(path, prefix, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+bool model_ref_holds_path(const struct model_ref_facts *model, const char *path)
+{
+	size_t len = strlen(model->root_path);
+	const char *slash = strchr(model->locator, '/');
+	char snapshot[4600];
+
+	while (len > 1 && model->root_path[len - 1] == '/')
+		len--;
+	if (!within(path, model->root_path, len) || path[len] == '\0')
+		return false;
+	path += len + 1;
+	if (!is_hub(model))
+		return within(path, model->locator, strlen(model->locator));
+	if (within(path, model->locator, strlen(model->locator)))
+		return true;
+	/* The locator is "folder/commit", the path folder/snapshots/commit. */
+	if (slash == NULL || (size_t)snprintf(snapshot, sizeof(snapshot), "%.*s/snapshots/%s",
+					      (int)(slash - model->locator), model->locator,
+					      slash + 1) >= sizeof(snapshot))
+		return false;
+	return within(path, snapshot, strlen(snapshot));
+}
+
+bool model_ref_matches(const struct model_ref *ref, const struct model_ref_facts *model)
+{
+	switch (ref->kind) {
+	case MODEL_REF_NAME: return strcmp(ref->text, model->name) == 0;
+	case MODEL_REF_REPO: return is_repository(model, ref);
+	case MODEL_REF_FOLDER: return is_hub(model) && in_folder(model, ref->text, ref->revision);
+	case MODEL_REF_PATH: return model_ref_holds_path(model, ref->text);
+	}
+	return true; /* unknown means keep */
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool model_ref_equal(const struct model_ref *a, const struct model_ref *b)
+{
+	return a->kind == b->kind && same_text(a->text, b->text) &&
+	       same_text(a->revision, b->revision);
+}
+
+void model_ref_free(struct model_ref *ref)
+{
+	free(ref->text);
+	free(ref->revision);
+	*ref = (struct model_ref){0};
+}

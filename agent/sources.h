@@ -1,0 +1,29 @@
+/* All sources of what is in use (source.h). */
+#ifndef LARDER_SOURCES_H
+#define LARDER_SOURCES_H
+
+#include <cjson/cJSON.h>
+
+#include "common/attributes.h"
+#include "common/clock.h"
+#include "common/err.h"
+
+struct agent;
+struct sources;
+
+/* NULL with a sentence when a setting cannot be followed. */
+struct sources *sources_start(struct agent *agent, struct err *err) MUST_USE;
+void sources_free(struct sources *sources);
+
+void sources_tick(struct sources *sources, struct mono now);
+void sources_models_changed(struct sources *sources);
+
+/* Why no command may be judged yet, or NULL. */
+const char *sources_wait(const struct sources *sources);
+/* Why nothing may be deleted automatically now, or NULL. */
+const char *sources_object(const struct sources *sources);
+
+/* One object per source that is in use. */
+cJSON *sources_json(const struct sources *sources);
+
+#endif
