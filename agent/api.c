@@ -148,6 +148,7 @@ static const struct http_route routes[] = {
 	{HTTP_GET, "/v1/holds", true, api_get_holds},
 	{HTTP_POST, "/v1/holds", true, api_post_hold},
 	{HTTP_DELETE, "/v1/holds", true, api_delete_hold},
+	{HTTP_POST, "/v1/inuse", true, api_post_inuse},
 	{HTTP_POST, "/v1/touch", true, api_post_touch},
 	{HTTP_POST, "/v1/scan", true, post_scan},
 	{0, NULL, false, NULL},

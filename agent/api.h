@@ -13,6 +13,7 @@ struct http_request;
 void api_post_touch(struct http_request *req, void *arg);
 void api_get_holds(struct http_request *req, void *arg);
 void api_post_hold(struct http_request *req, void *arg);
+void api_post_inuse(struct http_request *req, void *arg);
 void api_delete_hold(struct http_request *req, void *arg);
 
 struct http_server *api_start(struct agent *agent, struct err *err) MUST_USE;

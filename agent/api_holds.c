@@ -7,6 +7,7 @@
 #include "agent/agent.h"
 #include "agent/api.h"
 #include "agent/holds.h"
+#include "agent/orders.h"
 #include "common/duration.h"
 #include "common/http_server.h"
 #include "common/json_doc.h"
@@ -70,6 +71,65 @@ void api_post_touch(struct http_request *req, void *arg)
 		reply = cJSON_CreateObject();
 		cJSON_AddStringToObject(reply, "model", model->name);
 		http_reply_json(req, 200, reply);
+	}
+	cJSON_Delete(body);
+}
+
+/* ---- who is in there? ---- */
+
+struct asked {
+	struct agent *agent;
+	struct http_request *req;
+};
+
+static void looked(struct look *look, void *arg)
+{
+	struct asked *asked = arg;
+	struct model *model = inventory_find(&asked->agent->inventory, look->model);
+	bool busy = strncmp(look->why, "busy", 4) == 0;
+	cJSON *json = cJSON_CreateObject();
+
+	if (busy && model != NULL)
+		orders_found_open(asked->agent, model, look->why);
+	cJSON_AddStringToObject(json, "model", look->model);
+	cJSON_AddStringToObject(json, "open",
+				busy				   ? "yes"
+				: look->outcome == REMOVAL_GOES_ON ? "no"
+								   : "unknown");
+	cJSON_AddStringToObject(json, "why", look->why);
+	cJSON_AddStringToObject(json, "processes", look->processes);
+	http_reply_json(asked->req, 200, json);
+	look_free(look);
+}
+
+/* Whether files of a model are open or mapped now. */
+void api_post_inuse(struct http_request *req, void *arg)
+{
+	struct agent *agent = arg;
+	cJSON *body = http_request_json(req);
+	struct model *model;
+	struct asked *asked;
+	struct look *look;
+	const char *what;
+
+	if (body == NULL)
+		return;
+	model = find_touched(agent, body, &what);
+	if (what == NULL || cJSON_GetArraySize(body) != 1) {
+		http_reply_error(req, 400, "allowed is {\"model\": NAME} or {\"path\": PATH}");
+	} else if (model == NULL) {
+		http_reply_error(req, 404, "no model on this node: %.200s", what);
+	} else if (model->removal != NULL) {
+		http_reply_error(req, 409, TOO_LATE, model->name);
+	} else {
+		asked = xcalloc(1, sizeof(*asked));
+		*asked = (struct asked){agent, req};
+		look = look_new(model->name, model->report.locator);
+		look->names = true;
+		look->done = looked;
+		look->arg = look->owned = asked;
+		model->looked_at = clock_mono();
+		worker_look(agent->workers[model->root], look);
 	}
 	cJSON_Delete(body);
 }

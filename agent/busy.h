@@ -14,7 +14,7 @@
 struct busy;
 
 enum busy_answer {
-	BUSY_FREE,    /* nobody has it; the lease is held from now on */
+	BUSY_FREE,    /* nobody has it; the lease is held from now on, if it was to be */
 	BUSY_IN_USE,  /* somebody has it open or mapped */
 	BUSY_UNKNOWN, /* cannot be told (errno) */
 };

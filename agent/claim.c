@@ -26,6 +26,7 @@ void claim_add(struct claim *claim, struct model_ref *ref)
 		}
 	}
 	if (claim->ref_count == CLAIM_REFS_MAX) {
+		claim->overflow = true;
 		model_ref_free(ref);
 		return;
 	}
@@ -90,7 +91,7 @@ bool claim_matches(const struct claim *claim, const struct model_ref_facts *mode
 		if (model_ref_matches(&claim->refs[i], model))
 			return true;
 	}
-	return false;
+	return claim->overflow;
 }
 
 /* Of two that are equally strong the one that lasts longer is shown; then by id, to be stable. */

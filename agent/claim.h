@@ -17,7 +17,7 @@
 
 #define CLAIM_ID_MAX   200
 #define CLAIM_WHO_MAX  160
-#define CLAIM_REFS_MAX 64
+#define CLAIM_REFS_MAX 1024
 /* More are refused: claims come from outside too. */
 #define CLAIMS_MAX 10000
 
@@ -29,6 +29,7 @@ struct claim {
 	struct mono kept_until; /* as the journal has it (holds.h) */
 	struct model_ref *refs; /* owned */
 	size_t ref_count, ref_capacity;
+	bool overflow; /* there were more: it then protects everything */
 	UT_hash_handle hh;
 };
 
@@ -47,7 +48,7 @@ struct claim_sum {
 
 /* A claim without references. Shortens what is too long. The caller owns it until claims_set. */
 struct claim *claim_new(const char *id, enum use_source source, const char *who);
-/* Takes the reference's strings over. What is too much is freed. */
+/* Takes the reference's strings over. */
 void claim_add(struct claim *claim, struct model_ref *ref);
 void claim_free(struct claim *claim);
 

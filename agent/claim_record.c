@@ -26,6 +26,7 @@ void claim_record_write(cJSON *record, const struct claim *claim, const struct c
 			   clocks->wall_ms - mono_since(claim->since, clocks->now));
 	json_doc_add_int64(record, "until_wall", clocks->wall_ms + left);
 	json_doc_add_int64(record, "until", clocks->redis_ms != 0 ? clocks->redis_ms + left : 0);
+	cJSON_AddBoolToObject(record, "overflow", claim->overflow);
 	refs = cJSON_AddArrayToObject(record, "refs");
 	for (size_t i = 0; i < claim->ref_count; i++) {
 		const struct model_ref *ref = &claim->refs[i];
@@ -96,6 +97,7 @@ struct claim *claim_record_read(const cJSON *record, const struct claim_clocks *
 	claim = claim_new(id, use_source_parse(source), who);
 	claim->until.ms = clocks->now.ms + left;
 	claim->since.ms = clocks->now.ms - (age > 0 ? age : 0);
+	claim->overflow = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(record, "overflow"));
 	read_refs(claim, cJSON_GetObjectItemCaseSensitive(record, "refs"));
 	return claim;
 }

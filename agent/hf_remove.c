@@ -163,6 +163,13 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 			answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 		else
 			answer = hold ? busy_take(task->busy, fd) : busy_test(fd);
+		if (answer == BUSY_IN_USE) {
+			const struct disk_stat *st =
+				file->blob != NULL ? &file->blob->stat : &file->stat;
+
+			task->open_device = st->device;
+			task->open_inode = st->inode;
+		}
 		if (answer == BUSY_IN_USE)
 			outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open",
 					      file->path);
@@ -177,6 +184,25 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 	if (blobs_fd >= 0)
 		close(blobs_fd);
 	return outcome;
+}
+
+enum removal_outcome hf_remove_look(struct removal_task *task)
+{
+	struct hf_removal *hr = begin(task);
+	enum removal_outcome outcome;
+	struct hf_revision *rev;
+	char snapshot[512];
+
+	if (hr == NULL || hr->commit[0] == '\0')
+		return removal_end(task, REMOVAL_REFUSED, "unknown: it has no revision yet");
+	outcome = read_repo(task, hr);
+	if (outcome != REMOVAL_GOES_ON)
+		return outcome;
+	rev = hf_repo_find(&hr->repo, hr->commit);
+	if (rev == NULL)
+		return removal_end(task, REMOVAL_GONE, "it is not there any more");
+	snprintf(snapshot, sizeof(snapshot), "snapshots/%s", hr->commit);
+	return lease_files(task, rev, snapshot, false);
 }
 
 /* A blob that goes when revision `index` goes. */

@@ -8,6 +8,7 @@
 
 #include "agent/layout.h"
 
+enum removal_outcome hf_remove_look(struct removal_task *task);
 enum removal_outcome hf_remove_check(struct removal_task *task);
 enum removal_outcome hf_remove_take(struct removal_task *task);
 enum removal_outcome hf_remove_move(struct removal_task *task);

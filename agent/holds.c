@@ -51,7 +51,7 @@ static void keep(struct agent *agent, const struct claim *claim)
 static bool worth_keeping(const struct claim *before, const struct claim *claim, struct mono now)
 {
 	if (before == NULL || before->ref_count != claim->ref_count ||
-	    strcmp(before->who, claim->who) != 0)
+	    before->overflow != claim->overflow || strcmp(before->who, claim->who) != 0)
 		return true;
 	for (size_t i = 0; i < claim->ref_count; i++) {
 		if (!model_ref_equal(&before->refs[i], &claim->refs[i]))

@@ -32,6 +32,7 @@ struct model {
 	enum use_source told_source;
 	int64_t told_bytes;
 	uint64_t told_generation;
+	struct mono looked_at;		 /* for who has it open (use_open.c); 0: never */
 	struct removal_request *removal; /* under way; NULL: none */
 	bool gone;			 /* no scan finds it any more; kept until Redis was told */
 	unsigned round;

@@ -62,11 +62,12 @@ struct removal_task {
 	struct root *root;
 	const char *txn; /* names what it moves aside (aside.h) */
 	const char *locator;
-	uint64_t generation;	   /* 0: any, for a model in ERROR that is removed by hand */
-	int64_t used_wall_ms;	   /* access times up to here were known to the decision */
-	struct busy *busy;	   /* leases and locks that are held */
-	char why[96];		   /* of an end other than DELETED */
-	int64_t seen_used_wall_ms; /* REFUSED "used": the access time that was found */
+	uint64_t generation;		  /* 0: any, for a model in ERROR that is removed by hand */
+	int64_t used_wall_ms;		  /* access times up to here were known to the decision */
+	struct busy *busy;		  /* leases and locks that are held */
+	char why[96];			  /* of an end other than DELETED */
+	int64_t seen_used_wall_ms;	  /* REFUSED "used": the access time that was found */
+	uint64_t open_device, open_inode; /* REFUSED "busy": the file that is open */
 	void *layout_data;
 };
 
@@ -89,6 +90,12 @@ struct layout {
 	 * then to be emptied. False when there was none. Called until it says so.
 	 */
 	bool (*tidy)(void *state, char *trash, size_t size);
+
+	/*
+	 * Is anybody in there? Tests the lease of each file and keeps none. GOES_ON: nobody is;
+	 * REFUSED: somebody is ("busy"), or it cannot be told. Ends with `end`.
+	 */
+	enum removal_outcome (*look)(struct removal_task *task);
 
 	/* CHECK: looks at the model afresh. Nothing is changed. */
 	enum removal_outcome (*check)(struct removal_task *task);

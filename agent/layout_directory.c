@@ -375,8 +375,14 @@ static int lease_file(int fd, const char *name, void *arg)
 	struct removal_task *task = leasing->task;
 	enum busy_answer answer;
 
+	struct disk_stat st;
+
 	if (fd < 0 && errno == ENOENT)
 		return 0;
+	if (fd >= 0 && disk_stat_fd(fd, &st) == 0) {
+		task->open_device = st.device;
+		task->open_inode = st.inode;
+	}
 	if (fd < 0)
 		answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 	else
@@ -404,6 +410,11 @@ static enum removal_outcome lease_tree(struct removal_task *task, const char *pa
 		return removal_end(task, REMOVAL_REFUSED, "unknown: a folder cannot be read: %s",
 				   strerror(errno));
 	return leasing.outcome;
+}
+
+static enum removal_outcome dir_look(struct removal_task *task)
+{
+	return lease_tree(task, task->locator, false);
 }
 
 static enum removal_outcome dir_take(struct removal_task *task)
@@ -558,6 +569,7 @@ const struct layout layout_directory = {
 	.scan = dir_scan,
 	.doubt = dir_doubt,
 	.tidy = dir_tidy,
+	.look = dir_look,
 	.check = dir_check,
 	.take = dir_take,
 	.move = dir_move,

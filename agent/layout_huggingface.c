@@ -531,6 +531,7 @@ const struct layout layout_huggingface = {
 	.scan = hf_scan,
 	.doubt = hf_doubt,
 	.tidy = hf_tidy,
+	.look = hf_remove_look,
 	.check = hf_remove_check,
 	.take = hf_remove_take,
 	.move = hf_remove_move,

@@ -195,6 +195,7 @@ static void on_worker_event(struct worker_event *ev, void *arg)
 	case WORKER_SPACE: on_space(agent, ev); break;
 	case WORKER_SCANNED: on_scanned(agent, ev); break;
 	case WORKER_REMOVED: orders_removed(agent->orders, ev->removal); break;
+	case WORKER_LOOKED: ev->look->done(ev->look, ev->look->arg); break;
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "agent/procs.h"
 #include "common/xmem.h"
 
 #define SPACE_INTERVAL_MS  1000
@@ -20,11 +21,12 @@
 #define TIDY_MOST   64
 #define STACK_BYTES (2 << 20)
 
-enum job_kind { JOB_SCAN, JOB_REMOVE, JOB_FINISH };
+enum job_kind { JOB_SCAN, JOB_REMOVE, JOB_FINISH, JOB_LOOK };
 
 struct job {
 	enum job_kind kind;
 	struct removal_request *req;
+	struct look *look;
 	struct job *next;
 };
 
@@ -221,6 +223,27 @@ static void remove_model(struct worker *w, struct removal_request *req)
 	give_trash(w, req);
 }
 
+static void look(struct worker *w, struct look *look)
+{
+	const struct layout *layout = w->root->config.layout;
+	struct worker_event *ev = new_event(w, WORKER_LOOKED);
+	struct removal_task task = {.root = w->root, .txn = "look", .locator = look->locator};
+
+	look->outcome = REMOVAL_REFUSED;
+	if (!ensure_open(w)) {
+		snprintf(look->why, sizeof(look->why), "unknown: %.80s", w->root->problem);
+	} else {
+		look->outcome = layout->look(&task);
+		snprintf(look->why, sizeof(look->why), "%s", task.why);
+		layout->end(&task);
+	}
+	if (look->names && strncmp(look->why, "busy", 4) == 0)
+		procs_with_open(task.open_device, task.open_inode, look->processes,
+				sizeof(look->processes));
+	ev->look = look;
+	post(w, ev);
+}
+
 /* After a scan: what others and crashes have left. */
 static void tidy(struct worker *w)
 {
@@ -246,6 +269,7 @@ static void run_job(struct worker *w, struct job *job)
 		tidy(w);
 		break;
 	case JOB_REMOVE: remove_model(w, job->req); break;
+	case JOB_LOOK: look(w, job->look); break;
 	case JOB_FINISH:
 		removal_finish(job->req);
 		post_removed(w, job->req);
@@ -303,6 +327,7 @@ static void free_jobs(struct job *list)
 		if (job->req != NULL && job->req->task.layout_data != NULL)
 			job->req->root->config.layout->end(&job->req->task);
 		removal_request_free(job->req);
+		look_free(job->look);
 		free(job);
 	}
 }
@@ -391,12 +416,11 @@ struct worker *worker_new(struct event_base *base, struct root *root, struct jou
 	return w;
 }
 
-static void give(struct worker *w, enum job_kind kind, struct removal_request *req)
+static void give(struct worker *w, struct job what)
 {
 	struct job *job = xcalloc(1, sizeof(*job));
 
-	job->kind = kind;
-	job->req = req;
+	*job = what;
 	pthread_mutex_lock(&w->lock);
 	LL_APPEND(w->jobs, job);
 	pthread_cond_signal(&w->wake);
@@ -412,12 +436,36 @@ void worker_scan(struct worker *w)
 	w->scan_waits = true;
 	pthread_mutex_unlock(&w->lock);
 	if (!waits)
-		give(w, JOB_SCAN, NULL);
+		give(w, (struct job){.kind = JOB_SCAN});
 }
 
 void worker_remove(struct worker *w, struct removal_request *req)
 {
-	give(w, JOB_REMOVE, req);
+	give(w, (struct job){.kind = JOB_REMOVE, .req = req});
+}
+
+void worker_look(struct worker *w, struct look *look)
+{
+	give(w, (struct job){.kind = JOB_LOOK, .look = look});
+}
+
+struct look *look_new(const char *model, const char *locator)
+{
+	struct look *look = xcalloc(1, sizeof(*look));
+
+	look->model = xstrdup(model);
+	look->locator = xstrdup(locator);
+	return look;
+}
+
+void look_free(struct look *look)
+{
+	if (look == NULL)
+		return;
+	free(look->model);
+	free(look->locator);
+	free(look->owned);
+	free(look);
 }
 
 void worker_free(struct worker *w)
@@ -437,6 +485,7 @@ void worker_free(struct worker *w)
 		if (ev->kind == WORKER_SCANNED)
 			scan_report_free(&ev->report);
 		removal_request_free(ev->removal);
+		look_free(ev->look);
 		free(ev);
 	}
 	event_free(w->event);

@@ -18,7 +18,26 @@ enum worker_event_kind {
 	WORKER_SPACE,	/* how much is free */
 	WORKER_SCANNED, /* a scan has ended */
 	WORKER_REMOVED, /* a removal has ended; the request is the main thread's again */
+	WORKER_LOOKED,	/* a look at who has a model open has ended; likewise */
 };
+
+/* Who has a model open? */
+struct look {
+	char *model;
+	char *locator;
+	bool names; /* also which processes, as far as /proc shows them */
+	/* the answer */
+	enum removal_outcome outcome; /* of layout.h's look */
+	char why[96];
+	char processes[200]; /* "python3 (4711), vllm (4712) and 2 more"; "" when none is seen */
+	/* the asker's */
+	void (*done)(struct look *look, void *arg); /* frees it with look_free */
+	void *arg;
+	void *owned; /* freed with it; may be `arg` */
+};
+
+struct look *look_new(const char *model, const char *locator);
+void look_free(struct look *look);
 
 struct worker_event {
 	enum worker_event_kind kind;
@@ -35,6 +54,8 @@ struct worker_event {
 	struct mono began, ended;
 	/* WORKER_REMOVED */
 	struct removal_request *removal;
+	/* WORKER_LOOKED */
+	struct look *look;
 
 	struct worker_event *next;
 };
@@ -48,6 +69,9 @@ void worker_scan(struct worker *worker);
 
 /* Hands a removal over; WORKER_REMOVED brings it back. */
 void worker_remove(struct worker *worker, struct removal_request *req);
+
+/* Hands a look over; WORKER_LOOKED brings it back. */
+void worker_look(struct worker *worker, struct look *look);
 
 /* Stops both threads at their next safe point and frees everything. */
 void worker_free(struct worker *worker);

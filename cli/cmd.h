@@ -27,7 +27,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_status, cmd_nodes, cmd_models, cmd_plan, cmd_evict, cmd_pin, cmd_unpin,
-	cmd_pins, cmd_history, cmd_touch, cmd_check;
+	cmd_pins, cmd_history, cmd_touch, cmd_hold, cmd_release, cmd_holds, cmd_inuse, cmd_check;
 
 #define CMD_MANY 10000 /* operands */
 

@@ -15,8 +15,9 @@
 #define DEFAULT_SERVER "http://127.0.0.1:9480"
 
 static const struct cmd *const commands[] = {
-	&cmd_status, &cmd_nodes, &cmd_models,  &cmd_plan,  &cmd_evict, &cmd_pin,
-	&cmd_unpin,  &cmd_pins,	 &cmd_history, &cmd_touch, &cmd_check,
+	&cmd_status, &cmd_nodes,   &cmd_models, &cmd_plan,    &cmd_evict,
+	&cmd_pin,    &cmd_unpin,   &cmd_pins,	&cmd_history, &cmd_touch,
+	&cmd_hold,   &cmd_release, &cmd_holds,	&cmd_inuse,   &cmd_check,
 };
 
 struct general {

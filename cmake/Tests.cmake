@@ -14,8 +14,8 @@ function(larder_unit stem library)
 	set_tests_properties(unit/${stem} PROPERTIES TIMEOUT 120 LABELS unit)
 endfunction()
 
-foreach(stem aside caution cluster command copies duration err glob guard hf_judge json_doc
-		inventory keys ledger limits model_name policy use setting pins
+foreach(stem aside caution claim cluster command copies duration err glob guard hf_judge json_doc
+		inventory keys ledger limits model_name model_ref policy use setting pins
 		redis_info redis_url xmem)
 	larder_unit(${stem} larder_pure)
 endforeach()

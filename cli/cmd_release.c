@@ -1,0 +1,44 @@
+/* larderctl release: ends a hold before its time. */
+#include "cli/agent_option.h"
+#include "cli/args.h"
+
+struct options {
+	char *agent;
+};
+
+static const struct setting options[] = {
+	AGENT_OPTION(struct options),
+	SETTING_END,
+};
+
+static int show(const cJSON *answer)
+{
+	return cmd_print_done("released", answer, "id");
+}
+
+static int run(const struct cli *cli, const void *base, const cJSON *operands)
+{
+	const struct options *o = base;
+	const struct client_param params[] = {{"id", cmd_operand(operands, 0)}, {0}};
+
+	return agent_show(
+		cli, o->agent,
+		&(struct client_request){.method = "DELETE", .path = "/v1/holds", .params = params},
+		show);
+}
+
+const struct cmd cmd_release = {
+	.name = "release",
+	.operands = "ID",
+	.summary = "end a hold on this host before its time",
+	.min_operands = 1,
+	.max_operands = 1,
+	.options = options,
+	.size = sizeof(struct options),
+	.notes = "ID is what `larderctl hold` printed. The model counts as used until now.\n\n"
+		 "Example:\n"
+		 "  larderctl release train-7\n",
+	.outcomes = "  0   released\n"
+		    "  1   there is no such hold\n",
+	.run = run,
+};
