@@ -59,6 +59,8 @@ struct agent {
 
 	struct mono journal_due;
 	bool journal_failed;
+	int64_t refaults;	   /* since the start */
+	int64_t uses[USE_SOURCES]; /* how often each moved a last use forward */
 	bool stopping;
 };
 

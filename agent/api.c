@@ -5,10 +5,12 @@
 
 #include "agent/agent.h"
 #include "agent/beat.h"
+#include "agent/metrics.h"
 #include "agent/orders.h"
 #include "agent/sources.h"
 #include "common/http_server.h"
 #include "common/json_doc.h"
+#include "common/metrics.h"
 #include "common/version.h"
 
 static const char *status_name(enum model_status status)
@@ -131,6 +133,15 @@ static void post_scan(struct http_request *req, void *arg)
 	http_reply_json(req, 202, cJSON_CreateObject());
 }
 
+static void get_metrics(struct http_request *req, void *arg)
+{
+	struct metrics *m = metrics_new();
+
+	agent_metrics(arg, m);
+	http_reply_text(req, 200, METRICS_TYPE, metrics_text(m));
+	metrics_free(m);
+}
+
 static void get_sources(struct http_request *req, void *arg)
 {
 	struct agent *agent = arg;
@@ -143,6 +154,7 @@ static const struct http_route routes[] = {
 	{HTTP_GET, "/readyz", false, get_readyz},
 	{HTTP_GET, "/v1/status", false, get_status},
 	{HTTP_GET, "/v1/models", false, get_models},
+	{HTTP_GET, "/metrics", false, get_metrics},
 	{HTTP_GET, "/v1/sources", false, get_sources},
 	/* Whoever knows a hold's id can release it. */
 	{HTTP_GET, "/v1/holds", true, api_get_holds},

@@ -14,6 +14,7 @@
 #include <uthash.h>
 
 #include "agent/journal_record.h"
+#include "agent/journal_state.h"
 #include "common/clock.h"
 #include "common/file_io.h"
 #include "common/json_doc.h"
@@ -24,194 +25,16 @@
 #define RESERVE_BYTES (256 << 10)
 #define COMPACT_BYTES (1 << 20)
 
-struct use_entry {
-	char *model;
-	char source[16];
-	int64_t used_redis_ms;
-	bool dirty;
-	UT_hash_handle hh;
-};
-
-struct claim_entry {
-	char *id;
-	cJSON *record;
-	UT_hash_handle hh;
-};
-
 struct journal {
 	pthread_mutex_t lock;
 	char *path;
 	int fd, lock_fd;
-	char id[17];
-	int64_t epoch, next_number;
-	struct use_entry *uses;
-	struct claim_entry *claims;
-	struct intent *intents;
-	size_t intent_count, intent_capacity;
-	struct receipt *receipts;
-	size_t receipt_count, receipt_capacity;
+	struct journal_state state;
 	size_t size, compact_size;
 	size_t damaged;
 };
 
-/* ---- state ---- */
-
-static void set_use(struct journal *j, const char *model, int64_t used, const char *source,
-		    bool dirty)
-{
-	struct use_entry *use;
-
-	HASH_FIND_STR(j->uses, model, use);
-	if (use == NULL) {
-		use = xcalloc(1, sizeof(*use));
-		use->model = xstrdup(model);
-		HASH_ADD_KEYPTR(hh, j->uses, use->model, strlen(use->model), use);
-	}
-	if (used <= use->used_redis_ms)
-		return;
-	use->used_redis_ms = used;
-	use->dirty = dirty;
-	snprintf(use->source, sizeof(use->source), "%s", source);
-}
-
-static void drop_claim(struct journal *j, const char *id)
-{
-	struct claim_entry *claim;
-
-	HASH_FIND_STR(j->claims, id, claim);
-	if (claim == NULL)
-		return;
-	HASH_DEL(j->claims, claim);
-	cJSON_Delete(claim->record);
-	free(claim->id);
-	free(claim);
-}
-
-/* Takes the record over. */
-static void set_claim(struct journal *j, const char *id, cJSON *record)
-{
-	struct claim_entry *claim;
-
-	drop_claim(j, id);
-	claim = xcalloc(1, sizeof(*claim));
-	claim->id = xstrdup(id);
-	claim->record = record;
-	HASH_ADD_KEYPTR(hh, j->claims, claim->id, strlen(claim->id), claim);
-}
-
-static void clear_intent(struct intent *intent)
-{
-	free(intent->root);
-	free(intent->model);
-	free(intent->locator);
-	memset(intent, 0, sizeof(*intent));
-}
-
-static struct intent *find_intent(struct journal *j, const char *txn)
-{
-	for (size_t i = 0; i < j->intent_count; i++) {
-		if (strcmp(j->intents[i].txn, txn) == 0)
-			return &j->intents[i];
-	}
-	return NULL;
-}
-
-static void add_intent(struct journal *j, const struct intent *intent)
-{
-	struct intent *copy;
-
-	j->intents = xgrow(j->intents, j->intent_count, &j->intent_capacity, sizeof(*j->intents));
-	copy = &j->intents[j->intent_count++];
-	*copy = *intent;
-	copy->root = xstrdup(intent->root);
-	copy->model = xstrdup(intent->model);
-	copy->locator = xstrdup(intent->locator);
-}
-
-static void drop_intent(struct journal *j, const char *txn)
-{
-	struct intent *intent = find_intent(j, txn);
-
-	if (intent == NULL)
-		return;
-	clear_intent(intent);
-	*intent = j->intents[--j->intent_count];
-}
-
-static void add_receipt(struct journal *j, const struct receipt *receipt)
-{
-	j->receipts =
-		xgrow(j->receipts, j->receipt_count, &j->receipt_capacity, sizeof(*j->receipts));
-	j->receipts[j->receipt_count++] = *receipt;
-}
-
-static void drop_receipts(struct journal *j, int64_t up_to)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < j->receipt_count; i++) {
-		if (j->receipts[i].number > up_to)
-			j->receipts[kept++] = j->receipts[i];
-	}
-	j->receipt_count = kept;
-}
-
 /* ---- reading ---- */
-
-static void replay_receipt(struct journal *j, const cJSON *r)
-{
-	struct receipt receipt;
-
-	if (journal_record_read_receipt(r, &receipt) != 0)
-		return;
-	add_receipt(j, &receipt);
-	if (receipt.number >= j->next_number)
-		j->next_number = receipt.number + 1;
-}
-
-static void replay_intent(struct journal *j, const cJSON *r)
-{
-	struct intent intent;
-
-	journal_record_read_intent(r, &intent);
-	/* Without a number of its own nothing could end it. */
-	if (strlen(intent.txn) == TXN_LEN && find_intent(j, intent.txn) == NULL)
-		add_intent(j, &intent);
-}
-
-static void replay(struct journal *j, const cJSON *r)
-{
-	const char *kind = journal_record_text(r, "k");
-
-	if (strcmp(kind, "journal") == 0) {
-		snprintf(j->id, sizeof(j->id), "%s", journal_record_text(r, "id"));
-		if (journal_record_number(r, "next") > j->next_number)
-			j->next_number = journal_record_number(r, "next");
-		if (journal_record_number(r, "epoch") > j->epoch)
-			j->epoch = journal_record_number(r, "epoch");
-	} else if (strcmp(kind, "use") == 0) {
-		set_use(j, journal_record_text(r, "model"), journal_record_number(r, "used"),
-			journal_record_text(r, "source"), false);
-	} else if (strcmp(kind, "forget") == 0) {
-		journal_forget_use(j, journal_record_text(r, "model"));
-	} else if (strcmp(kind, "claim") == 0) {
-		set_claim(j, journal_record_text(r, "id"), cJSON_Duplicate(r, true));
-	} else if (strcmp(kind, "unclaim") == 0) {
-		drop_claim(j, journal_record_text(r, "id"));
-	} else if (strcmp(kind, "epoch") == 0) {
-		if (journal_record_number(r, "epoch") > j->epoch)
-			j->epoch = journal_record_number(r, "epoch");
-	} else if (strcmp(kind, "intent") == 0) {
-		replay_intent(j, r);
-	} else if (strcmp(kind, "end") == 0) {
-		drop_intent(j, journal_record_text(r, "txn"));
-	} else if (strcmp(kind, "receipt") == 0) {
-		drop_intent(j, journal_record_text(r, "txn"));
-		replay_receipt(j, r);
-	} else if (strcmp(kind, "confirmed") == 0) {
-		drop_receipts(j, journal_record_number(r, "number"));
-	}
-}
 
 static void replay_line(struct journal *j, const char *line, size_t len)
 {
@@ -221,7 +44,7 @@ static void replay_line(struct journal *j, const char *line, size_t len)
 		j->damaged++;
 		return;
 	}
-	replay(j, r);
+	journal_state_replay(&j->state, r);
 	cJSON_Delete(r);
 }
 
@@ -275,8 +98,9 @@ struct text {
 	size_t used, room;
 };
 
-static void add_line(struct text *text, cJSON *r)
+static void add_line(cJSON *r, void *arg)
 {
+	struct text *text = arg;
 	size_t len;
 	char *line = journal_record_line(r, &len);
 
@@ -295,17 +119,7 @@ static int compact(struct journal *j, struct err *err)
 	struct text text = {0};
 	int fd, rc;
 
-	add_line(&text, journal_record_header(j->id, j->next_number, j->epoch));
-	for (struct use_entry *use = j->uses; use != NULL; use = use->hh.next) {
-		use->dirty = false;
-		add_line(&text, journal_record_use(use->model, use->used_redis_ms, use->source));
-	}
-	for (struct claim_entry *claim = j->claims; claim != NULL; claim = claim->hh.next)
-		add_line(&text, cJSON_Duplicate(claim->record, true));
-	for (size_t i = 0; i < j->intent_count; i++)
-		add_line(&text, journal_record_intent(&j->intents[i]));
-	for (size_t i = 0; i < j->receipt_count; i++)
-		add_line(&text, journal_record_receipt(&j->receipts[i]));
+	journal_state_records(&j->state, add_line, &text);
 	rc = file_write_atomic(j->path, text.data, text.used, err);
 	free(text.data);
 	if (rc != 0)
@@ -342,8 +156,8 @@ struct journal *journal_open(const char *dir, struct err *err)
 
 	pthread_mutex_init(&j->lock, NULL);
 	j->fd = j->lock_fd = -1;
-	j->next_number = 1;
-	clock_random_hex(j->id, 8);
+	j->state.next_number = 1;
+	clock_random_hex(j->state.id, 8);
 	j->path = xasprintf("%s/journal", dir);
 	if (lock_dir(j, dir, err) != 0 || (access(j->path, F_OK) == 0 && read_all(j, err) != 0) ||
 	    compact(j, err) != 0) {
@@ -358,21 +172,9 @@ struct journal *journal_open(const char *dir, struct err *err)
 
 void journal_close(struct journal *j)
 {
-	struct use_entry *use, *next;
-
 	if (j == NULL)
 		return;
-	HASH_ITER (hh, j->uses, use, next) {
-		HASH_DEL(j->uses, use);
-		free(use->model);
-		free(use);
-	}
-	while (j->claims != NULL)
-		drop_claim(j, j->claims->id);
-	for (size_t i = 0; i < j->intent_count; i++)
-		clear_intent(&j->intents[i]);
-	free(j->intents);
-	free(j->receipts);
+	journal_state_free(&j->state);
 	if (j->fd >= 0)
 		close(j->fd);
 	if (j->lock_fd >= 0)
@@ -384,12 +186,12 @@ void journal_close(struct journal *j)
 
 const char *journal_id(const struct journal *j)
 {
-	return j->id;
+	return j->state.id;
 }
 
 int64_t journal_epoch(const struct journal *j)
 {
-	return j->epoch;
+	return j->state.epoch;
 }
 
 int journal_raise_epoch(struct journal *j, int64_t epoch)
@@ -397,42 +199,34 @@ int journal_raise_epoch(struct journal *j, int64_t epoch)
 	cJSON *r;
 	int rc;
 
-	if (epoch <= j->epoch)
+	if (epoch <= j->state.epoch)
 		return 0;
 	r = journal_record("epoch");
 	json_doc_add_int64(r, "epoch", epoch);
 	pthread_mutex_lock(&j->lock);
 	rc = append(j, r, true);
 	if (rc == 0)
-		j->epoch = epoch;
+		j->state.epoch = epoch;
 	pthread_mutex_unlock(&j->lock);
 	return rc;
 }
 
 int64_t journal_use(const struct journal *j, const char *model, const char **source)
 {
-	struct use_entry *use;
+	const struct use_entry *use = journal_state_use(&j->state, model);
 
-	HASH_FIND_STR(j->uses, model, use);
 	*source = use != NULL ? use->source : "";
 	return use != NULL ? use->used_redis_ms : 0;
 }
 
 void journal_note_use(struct journal *j, const char *model, int64_t used, const char *source)
 {
-	set_use(j, model, used, source, true);
+	journal_state_set_use(&j->state, model, used, source, true);
 }
 
 void journal_forget_use(struct journal *j, const char *model)
 {
-	struct use_entry *use;
-
-	HASH_FIND_STR(j->uses, model, use);
-	if (use == NULL)
-		return;
-	HASH_DEL(j->uses, use);
-	free(use->model);
-	free(use);
+	journal_state_forget_use(&j->state, model);
 }
 
 int journal_claim(struct journal *j, const char *id, cJSON *record, bool durable)
@@ -441,7 +235,7 @@ int journal_claim(struct journal *j, const char *id, cJSON *record, bool durable
 
 	pthread_mutex_lock(&j->lock);
 	rc = append(j, cJSON_Duplicate(record, true), durable);
-	set_claim(j, id, record);
+	journal_state_set_claim(&j->state, id, record);
 	pthread_mutex_unlock(&j->lock);
 	return rc;
 }
@@ -454,7 +248,7 @@ int journal_unclaim(struct journal *j, const char *id)
 	cJSON_AddStringToObject(record, "id", id);
 	pthread_mutex_lock(&j->lock);
 	rc = append(j, record, false);
-	drop_claim(j, id);
+	journal_state_drop_claim(&j->state, id);
 	pthread_mutex_unlock(&j->lock);
 	return rc;
 }
@@ -462,8 +256,47 @@ int journal_unclaim(struct journal *j, const char *id)
 void journal_claims(const struct journal *j, void (*each)(const cJSON *record, void *arg),
 		    void *arg)
 {
-	for (const struct claim_entry *claim = j->claims; claim != NULL; claim = claim->hh.next)
+	for (const struct claim_entry *claim = j->state.claims; claim != NULL;
+	     claim = claim->hh.next)
 		each(claim->record, arg);
+}
+
+void journal_note_evicted(struct journal *j, const char *model,
+			  const struct journal_evicted *eviction)
+{
+	pthread_mutex_lock(&j->lock);
+	if (append(j, journal_record_evicted(model, eviction), false) != 0)
+		log_error("-journal", LOG_STR("reason", strerror(errno)));
+	journal_state_set_evicted(&j->state, model, eviction);
+	pthread_mutex_unlock(&j->lock);
+}
+
+bool journal_evicted(struct journal *j, const char *model, struct journal_evicted *out)
+{
+	const struct journal_evicted *eviction = journal_state_evicted(&j->state, model);
+
+	if (eviction != NULL)
+		*out = *eviction;
+	return eviction != NULL;
+}
+
+int journal_back(struct journal *j, const char *model, struct receipt *receipt)
+{
+	cJSON *r = journal_record("back");
+	int rc = 0;
+
+	cJSON_AddStringToObject(r, "model", model);
+	pthread_mutex_lock(&j->lock);
+	if (receipt != NULL) {
+		receipt->number = j->state.next_number;
+		rc = append(j, journal_record_receipt(receipt), false);
+		j->state.next_number++;
+		journal_state_add_receipt(&j->state, receipt);
+	}
+	rc |= append(j, r, false);
+	journal_state_drop_evicted(&j->state, model);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
 }
 
 int journal_flush(struct journal *j)
@@ -478,7 +311,7 @@ int journal_flush(struct journal *j)
 		if (rc != 0)
 			log_error("-journal", LOG_STR("reason", err.text));
 	}
-	for (struct use_entry *use = j->uses; use != NULL && rc == 0; use = use->hh.next) {
+	for (struct use_entry *use = j->state.uses; use != NULL && rc == 0; use = use->hh.next) {
 		if (!use->dirty)
 			continue;
 		rc = append(j, journal_record_use(use->model, use->used_redis_ms, use->source),
@@ -498,7 +331,7 @@ int journal_begin(struct journal *j, const struct intent *intent)
 	pthread_mutex_lock(&j->lock);
 	rc = append(j, journal_record_intent(intent), true);
 	if (rc == 0)
-		add_intent(j, intent);
+		journal_state_add_intent(&j->state, intent);
 	pthread_mutex_unlock(&j->lock);
 	return rc;
 }
@@ -510,7 +343,7 @@ int journal_end(struct journal *j, const char *txn, struct receipt *receipt)
 
 	pthread_mutex_lock(&j->lock);
 	if (receipt != NULL) {
-		receipt->number = j->next_number;
+		receipt->number = j->state.next_number;
 		r = journal_record_receipt(receipt);
 	} else {
 		r = journal_record("end");
@@ -518,10 +351,10 @@ int journal_end(struct journal *j, const char *txn, struct receipt *receipt)
 	cJSON_AddStringToObject(r, "txn", txn);
 	/* Without a receipt nothing is lost when the end is: the removal then ends once more. */
 	rc = append(j, r, receipt != NULL);
-	drop_intent(j, txn);
+	journal_state_drop_intent(&j->state, txn);
 	if (receipt != NULL) {
-		j->next_number++;
-		add_receipt(j, receipt);
+		j->state.next_number++;
+		journal_state_add_receipt(&j->state, receipt);
 	}
 	pthread_mutex_unlock(&j->lock);
 	return rc;
@@ -529,8 +362,8 @@ int journal_end(struct journal *j, const char *txn, struct receipt *receipt)
 
 const struct intent *journal_intents(const struct journal *j, size_t *count)
 {
-	*count = j->intent_count;
-	return j->intents;
+	*count = j->state.intent_count;
+	return j->state.intents;
 }
 
 bool journal_has_intent(struct journal *j, const char *txn)
@@ -538,7 +371,7 @@ bool journal_has_intent(struct journal *j, const char *txn)
 	bool found;
 
 	pthread_mutex_lock(&j->lock);
-	found = find_intent(j, txn) != NULL;
+	found = journal_state_intent(&j->state, txn) != NULL;
 	pthread_mutex_unlock(&j->lock);
 	return found;
 }
@@ -548,9 +381,9 @@ size_t journal_receipts(struct journal *j, struct receipt *out, size_t max)
 	size_t count;
 
 	pthread_mutex_lock(&j->lock);
-	count = j->receipt_count < max ? j->receipt_count : max;
+	count = j->state.receipt_count < max ? j->state.receipt_count : max;
 	for (size_t i = 0; i < count; i++)
-		out[i] = j->receipts[i];
+		out[i] = j->state.receipts[i];
 	pthread_mutex_unlock(&j->lock);
 	return count;
 }
@@ -561,7 +394,7 @@ void journal_confirmed(struct journal *j, int64_t up_to)
 
 	json_doc_add_int64(r, "number", up_to);
 	pthread_mutex_lock(&j->lock);
-	drop_receipts(j, up_to);
+	journal_state_drop_receipts(&j->state, up_to);
 	if (append(j, r, false) != 0)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 	pthread_mutex_unlock(&j->lock);

@@ -30,6 +30,16 @@ struct intent {
 	char command[COMMAND_TEXT_MAX]; /* as it came; empty when the agent began it itself */
 };
 
+/* An eviction of which the model's return is noticed. Times are wall milliseconds, if not said. */
+struct journal_evicted {
+	char id[COMMAND_ID_MAX + 1]; /* of the command */
+	enum evict_reason reason;
+	int64_t at_wall_ms;
+	int64_t unused_ms;    /* for how long it had not been used then */
+	int64_t last_used_ms; /* Redis' clock */
+	int64_t bytes;	      /* that came free */
+};
+
 /* Opens or creates DIR/journal and locks it against a second agent. */
 struct journal *journal_open(const char *dir, struct err *err) MUST_USE;
 void journal_close(struct journal *journal);
@@ -59,6 +69,16 @@ int journal_unclaim(struct journal *journal, const char *id) MUST_USE;
 /* Calls `each` for every claim that is kept; records are borrowed. */
 void journal_claims(const struct journal *journal, void (*each)(const cJSON *record, void *arg),
 		    void *arg);
+
+/* A model was evicted; kept with the receipt's durability or soon after. */
+void journal_note_evicted(struct journal *journal, const char *model,
+			  const struct journal_evicted *eviction);
+/*
+ * The model is back: its eviction, which is forgotten then. False when there is none. `receipt`
+ * (may be NULL: it came too late to matter) gets its number and is kept until it is confirmed.
+ */
+bool journal_evicted(struct journal *journal, const char *model, struct journal_evicted *out);
+int journal_back(struct journal *journal, const char *model, struct receipt *receipt) MUST_USE;
 
 /* (any thread) Durable when it returns 0. */
 int journal_begin(struct journal *journal, const struct intent *intent) MUST_USE;

@@ -86,6 +86,32 @@ cJSON *journal_record_receipt(const struct receipt *receipt)
 	return r;
 }
 
+cJSON *journal_record_evicted(const char *model, const struct journal_evicted *e)
+{
+	cJSON *r = journal_record("evicted");
+
+	cJSON_AddStringToObject(r, "model", model);
+	cJSON_AddStringToObject(r, "id", e->id);
+	cJSON_AddStringToObject(r, "reason", command_reason_name(e->reason));
+	json_doc_add_int64(r, "at", e->at_wall_ms);
+	json_doc_add_int64(r, "unused", e->unused_ms);
+	json_doc_add_int64(r, "used", e->last_used_ms);
+	json_doc_add_int64(r, "bytes", e->bytes);
+	return r;
+}
+
+int journal_record_read_evicted(const cJSON *r, struct journal_evicted *out)
+{
+	*out = (struct journal_evicted){
+		.at_wall_ms = journal_record_number(r, "at"),
+		.unused_ms = journal_record_number(r, "unused"),
+		.last_used_ms = journal_record_number(r, "used"),
+		.bytes = journal_record_number(r, "bytes"),
+	};
+	snprintf(out->id, sizeof(out->id), "%s", journal_record_text(r, "id"));
+	return command_reason_parse(journal_record_text(r, "reason"), &out->reason);
+}
+
 const char *journal_record_text(const cJSON *r, const char *key)
 {
 	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, key));
@@ -105,7 +131,7 @@ int64_t journal_record_number(const cJSON *r, const char *key)
 
 const char *receipt_outcome(const char *text)
 {
-	static const char *const words[] = {"deleted", "gone", "refused", "failed"};
+	static const char *const words[] = {"deleted", "gone", "refused", "failed", "refault"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (strcmp(words[i], text) == 0)

@@ -15,6 +15,8 @@ cJSON *journal_record_use(const char *model, int64_t used_redis_ms, const char *
 cJSON *journal_record_intent(const struct intent *intent) MUST_USE;
 cJSON *journal_record_receipt(const struct receipt *receipt) MUST_USE;
 
+cJSON *journal_record_evicted(const char *model, const struct journal_evicted *eviction) MUST_USE;
+
 /* The line, to be freed; frees the record. */
 char *journal_record_line(cJSON *record, size_t *len) MUST_USE;
 
@@ -26,6 +28,7 @@ const char *journal_record_text(const cJSON *record, const char *key);
 int64_t journal_record_number(const cJSON *record, const char *key);
 
 int journal_record_read_receipt(const cJSON *record, struct receipt *out) MUST_USE;
+int journal_record_read_evicted(const cJSON *record, struct journal_evicted *out) MUST_USE;
 /* Strings of `out` are borrowed from the record. */
 void journal_record_read_intent(const cJSON *record, struct intent *out);
 

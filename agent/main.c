@@ -13,6 +13,7 @@
 #include "agent/beat.h"
 #include "agent/holds.h"
 #include "agent/orders.h"
+#include "agent/refault.h"
 #include "agent/sources.h"
 #include "common/http_server.h"
 #include "common/log.h"
@@ -49,7 +50,7 @@ enum agent_touch agent_use(struct agent *agent, struct model *model, struct mono
 {
 	if (model->removal != NULL && !removal_veto(model->removal, "used"))
 		return TOUCH_TOO_LATE;
-	use_note(&model->use, at, source);
+	agent->uses[source] += use_note(&model->use, at, source);
 	if (model->removal != NULL)
 		keep_use(agent, model);
 	return TOUCH_NOTED;
@@ -146,6 +147,7 @@ static void on_appeared(struct model *model, void *arg)
 
 	agent_recall_use(agent, model);
 	holds_apply(agent, model);
+	refault_check(agent, model);
 	log_info("+model", LOG_STR("model", model->name),
 		 LOG_STR("status", model->report.status == MODEL_DOWNLOADED    ? "DOWNLOADED"
 				   : model->report.status == MODEL_DOWNLOADING ? "DOWNLOADING"

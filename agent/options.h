@@ -11,6 +11,7 @@ struct agent_options {
 	cJSON *roots;
 	int64_t beat_interval_ms;
 	int64_t scan_interval_ms;
+	int64_t refault_window_ms; /* SETTING_UNSET: returns are not counted */
 	struct redis_options redis;
 	struct http_options http;
 	struct log_options log;

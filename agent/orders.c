@@ -354,6 +354,22 @@ void orders_judge_again(struct orders *orders)
 		order->judged = false;
 }
 
+static void note_evicted(struct agent *agent, const struct receipt *receipt)
+{
+	int64_t redis_now = beat_redis_now(agent->beat);
+	struct journal_evicted eviction = {
+		.reason = receipt->reason,
+		.at_wall_ms = clock_wall_ms(),
+		.last_used_ms = receipt->last_used_ms,
+		.bytes = receipt->bytes,
+	};
+
+	if (redis_now > receipt->last_used_ms)
+		eviction.unused_ms = redis_now - receipt->last_used_ms;
+	snprintf(eviction.id, sizeof(eviction.id), "%s", receipt->id);
+	journal_note_evicted(agent->journal, receipt->model, &eviction);
+}
+
 static void end_running(struct orders *orders, const struct removal_request *req)
 {
 	struct order *order = order_of(orders, req);
@@ -398,6 +414,8 @@ void orders_removed(struct orders *orders, struct removal_request *req)
 		receipt.bytes = req->reaped.freed_bytes;
 		receipt.took_ms = mono_since(req->heard, clock_mono());
 		write_receipt(orders, &receipt, req->stuck ? "" : req->txn);
+		if (req->outcome == REMOVAL_DELETED)
+			note_evicted(agent, &receipt);
 	} else if (!req->stuck && journal_end(agent->journal, req->txn, NULL) != 0) {
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 	}

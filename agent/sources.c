@@ -6,6 +6,7 @@
 
 #include "agent/source.h"
 #include "agent/use_open.h"
+#include "common/metrics.h"
 #include "common/xmem.h"
 
 static const struct source *const list[] = {
@@ -80,16 +81,35 @@ const char *sources_object(const struct sources *sources)
 	return why;
 }
 
+static const char *problem_of(const struct sources *sources, size_t i)
+{
+	return list[i]->problem != NULL ? list[i]->problem(sources->states[i]) : NULL;
+}
+
+void sources_metrics(const struct sources *sources, struct metrics *metrics)
+{
+	metrics_family(metrics, "larder_source_degraded", METRICS_GAUGE,
+		       "1: a source of what is in use does not see all that it should.");
+	for (size_t i = 0; list[i] != NULL; i++) {
+		if (sources->states[i] != NULL)
+			metrics_int(metrics, problem_of(sources, i) != NULL,
+				    METRICS_LABEL("source", list[i]->name));
+	}
+}
+
 cJSON *sources_json(const struct sources *sources)
 {
 	cJSON *all = cJSON_CreateObject();
 
 	for (size_t i = 0; list[i] != NULL; i++) {
+		const char *problem;
 		cJSON *one;
 
 		if (sources->states[i] == NULL)
 			continue;
 		one = cJSON_AddObjectToObject(all, list[i]->name);
+		problem = problem_of(sources, i);
+		cJSON_AddStringToObject(one, "problem", problem != NULL ? problem : "");
 		if (list[i]->describe != NULL)
 			list[i]->describe(sources->states[i], one);
 	}

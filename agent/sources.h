@@ -9,6 +9,7 @@
 #include "common/err.h"
 
 struct agent;
+struct metrics;
 struct sources;
 
 /* NULL with a sentence when a setting cannot be followed. */
@@ -22,6 +23,9 @@ void sources_models_changed(struct sources *sources);
 const char *sources_wait(const struct sources *sources);
 /* Why nothing may be deleted automatically now, or NULL. */
 const char *sources_object(const struct sources *sources);
+
+/* Which sources see all that they should. */
+void sources_metrics(const struct sources *sources, struct metrics *metrics);
 
 /* One object per source that is in use. */
 cJSON *sources_json(const struct sources *sources);

@@ -117,10 +117,22 @@ static void describe(void *state, cJSON *out)
 	json_doc_add_int64(out, "found", u->found);
 }
 
+static const char *problem(void *state)
+{
+	const struct use_open *u = state;
+
+	for (int i = 0; i < u->agent->root_count; i++) {
+		if (u->agent->views[i].opened && !u->agent->views[i].leases)
+			return "a root's file system cannot tell whether a file is open";
+	}
+	return NULL;
+}
+
 const struct source source_open = {
 	.name = "open",
 	.start = start,
 	.stop = free,
 	.tick = tick,
+	.problem = problem,
 	.describe = describe,
 };

@@ -13,6 +13,7 @@
 struct options {
 	char *node, *model;
 	int64_t limit;
+	bool refaults;
 };
 
 #define ROW(name) .key = #name, .offset = offsetof(struct options, name)
@@ -22,6 +23,8 @@ static const struct setting options[] = {
 	 .help = "only on nodes whose name matches"},
 	{ROW(model), .type = SETTING_STRING, .allowed = "GLOB",
 	 .help = "only models whose name matches"},
+	{ROW(refaults), .type = SETTING_BOOL,
+	 .help = "models that came back soon after their eviction"},
 	{ROW(limit), .type = SETTING_INT, .def = "50", .min = 1, .max = LIMIT_MAX,
 	 .help = "only the newest so many"},
 	SETTING_END,
@@ -53,6 +56,34 @@ static int show(const cJSON *answer)
 	return EX_OK;
 }
 
+static int show_refaults(const cJSON *answer)
+{
+	static const struct table_column columns[] = {TABLE_LEFT("AT"),
+						      TABLE_LEFT("NODE"),
+						      TABLE_LEFT("MODEL"),
+						      TABLE_LEFT("REASON"),
+						      TABLE_RIGHT("BYTES"),
+						      TABLE_RIGHT("BACK AFTER"),
+						      TABLE_RIGHT("WAS UNUSED FOR")};
+	const cJSON *refaults = cmd_list(answer, "refaults"), *one;
+	struct table *t;
+
+	if (refaults == NULL)
+		return EX_SOFTWARE;
+	t = table_new(columns, ARRAY_SIZE(columns));
+	cJSON_ArrayForEach (one, refaults) {
+		table_time(t, field_int(one, "at_ms"));
+		table_text(t, field_text(one, "node"));
+		table_text(t, field_text(one, "model"));
+		table_text(t, field_text(one, "reason"));
+		table_bytes(t, field_int(one, "bytes"));
+		table_duration(t, field_int(one, "away_ms"));
+		table_duration(t, field_int(one, "unused_ms"));
+	}
+	cmd_print_table(t, "refaults");
+	return EX_OK;
+}
+
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
 {
 	const struct options *o = base;
@@ -62,10 +93,12 @@ static int run(const struct cli *cli, const void *base, const cJSON *operands)
 
 	(void)operands;
 	snprintf(limit, sizeof(limit), "%" PRId64, o->limit);
-	return cmd_show(cli,
-			&(struct client_request){
-				.method = "GET", .path = "/v1/evictions", .params = params},
-			show);
+	return cmd_show(
+		cli,
+		&(struct client_request){.method = "GET",
+					 .path = o->refaults ? "/v1/refaults" : "/v1/evictions",
+					 .params = params},
+		o->refaults ? show_refaults : show);
 }
 
 const struct cmd cmd_history = {
@@ -76,7 +109,11 @@ const struct cmd cmd_history = {
 	.size = sizeof(struct options),
 	.notes = "OUTCOME is deleted, gone (it was not there any more), refused or failed. The "
 		 "trail\n"
-		 "keeps the last 10,000 outcomes.\n\n"
+		 "keeps the last 10,000 outcomes. With --refaults: models that came back within "
+		 "the agents'\n"
+		 "refault_window, after how long, and for how long they had been unused when they "
+		 "were\n"
+		 "evicted. Many of them mean that the threshold or the floor is set too tight.\n\n"
 		 "Example:\n"
 		 "  larderctl history --node gpu-a1 --limit 20\n",
 	.outcomes = "  0   printed\n",

@@ -203,6 +203,7 @@ static const struct http_route routes[] = {
 	{HTTP_POST, "/v1/cycles", true, post_cycles},
 	{HTTP_GET, "/v1/evictions", false, api_get_evictions},
 	{HTTP_POST, "/v1/evictions", true, api_post_evictions},
+	{HTTP_GET, "/v1/refaults", false, api_get_refaults},
 	{HTTP_GET, "/v1/pins", false, api_get_pins},
 	{HTTP_POST, "/v1/pins", true, api_post_pins},
 	{HTTP_DELETE, "/v1/pins", true, api_delete_pins},

@@ -21,6 +21,7 @@ void api_get_nodes(struct http_request *req, void *arg);
 void api_get_models(struct http_request *req, void *arg);
 void api_get_plan(struct http_request *req, void *arg);
 void api_get_evictions(struct http_request *req, void *arg);
+void api_get_refaults(struct http_request *req, void *arg);
 void api_post_evictions(struct http_request *req, void *arg);
 void api_get_pins(struct http_request *req, void *arg);
 void api_post_pins(struct http_request *req, void *arg);

@@ -1,4 +1,4 @@
-/* /v1/evictions: the history, and eviction by hand. */
+/* POST /v1/evictions: eviction by hand. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,107 +14,8 @@
 #include "coordinator/leader.h"
 #include "coordinator/survey.h"
 
-#define LIST_MAX      100   /* models or nodes in one request */
-#define MATCHES_MAX   10000 /* models that one request may evict */
-#define HISTORY_LIMIT 1000
-#define HISTORY_SCAN  10000 /* the whole trail (LOG_KEPT in follow.c) */
-
-/* ---- history ---- */
-
-struct history {
-	struct http_request *req;
-	int64_t limit;
-	const char *node, *model, *id;
-};
-
-static const char *text_of(const redisReply *fields, const char *name)
-{
-	for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-		if (fields->element[i]->type == REDIS_REPLY_STRING &&
-		    strcmp(fields->element[i]->str, name) == 0 &&
-		    fields->element[i + 1]->type == REDIS_REPLY_STRING)
-			return fields->element[i + 1]->str;
-	}
-	return "";
-}
-
-static bool wanted(const struct history *h, const redisReply *fields)
-{
-	return strcmp(text_of(fields, "event"), "eviction") == 0 &&
-	       (h->node == NULL || glob_match(h->node, text_of(fields, "node"))) &&
-	       (h->model == NULL || glob_match(h->model, text_of(fields, "model"))) &&
-	       (h->id == NULL || strcmp(h->id, text_of(fields, "id")) == 0);
-}
-
-static cJSON *eviction_json(const redisReply *fields)
-{
-	static const char *const texts[] = {"id", "node", "model", "outcome", "why", "reason"};
-	static const char *const numbers[] = {"bytes", "epoch", "took_ms"};
-	cJSON *json = cJSON_CreateObject();
-
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		cJSON_AddStringToObject(json, texts[i], text_of(fields, texts[i]));
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		json_doc_add_int64(json, numbers[i],
-				   strtoll(text_of(fields, numbers[i]), NULL, 10));
-	api_add_time(json, "at", strtoll(text_of(fields, "at_ms"), NULL, 10));
-	api_add_time(json, "last_used", strtoll(text_of(fields, "last_used_ms"), NULL, 10));
-	return json;
-}
-
-static void got_trail(const redisReply *reply, const char *why, void *arg)
-{
-	struct history *h = arg;
-	cJSON *json, *list;
-	int64_t count = 0;
-
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-		http_reply_error(h->req, 503, "%s",
-				 reply == NULL ? why : "the audit trail cannot be read");
-		free(h);
-		return;
-	}
-	json = cJSON_CreateObject();
-	list = cJSON_AddArrayToObject(json, "evictions");
-	for (size_t i = 0; i < reply->elements && count < h->limit; i++) {
-		const redisReply *entry = reply->element[i];
-
-		if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
-		    entry->element[1]->type != REDIS_REPLY_ARRAY || !wanted(h, entry->element[1]))
-			continue;
-		cJSON_AddItemToArray(list, eviction_json(entry->element[1]));
-		count++;
-	}
-	http_reply_json(h->req, 200, json);
-	free(h);
-}
-
-void api_get_evictions(struct http_request *req, void *arg)
-{
-	struct coordinator *c = arg;
-	struct history *h = xcalloc(1, sizeof(*h));
-	struct redis_args args = {0};
-	char key[KEY_SIZE];
-
-	h->req = req;
-	h->id = http_request_param(req, "id");
-	if (!api_glob(req, "node", &h->node) || !api_glob(req, "model", &h->model) ||
-	    (h->limit = api_number(req, "limit", 50, HISTORY_LIMIT)) < 0 ||
-	    !api_needs_redis(c, req)) {
-		free(h);
-		return;
-	}
-	redis_args_start(&args, "XREVRANGE");
-	redis_args_add(&args, coordinator_key(c, key, KEY_LOG));
-	redis_args_add(&args, "+");
-	redis_args_add(&args, "-");
-	redis_args_add(&args, "COUNT");
-	redis_args_add_int(&args, HISTORY_SCAN);
-	redis_link_command(c->link, &args, got_trail, h);
-	redis_args_free(&args);
-}
-
-/* ---- by hand ---- */
+#define LIST_MAX    100	  /* models or nodes in one request */
+#define MATCHES_MAX 10000 /* models that one request may evict */
 
 struct manual {
 	struct http_request *req;

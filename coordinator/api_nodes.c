@@ -10,7 +10,7 @@
 
 struct sums {
 	int64_t downloaded, downloading, error, bytes, total_bytes, available_bytes;
-	int64_t deleted, refused, failed, freed_bytes;
+	int64_t deleted, refused, failed, freed_bytes, refaults;
 	int64_t oldest_ms, newest_ms;
 	int64_t nodes, live;
 };
@@ -35,6 +35,7 @@ static void add_up(struct sums *sums, const struct cluster_node *node)
 	sums->refused += node->refused;
 	sums->failed += node->failed;
 	sums->freed_bytes += node->freed_bytes;
+	sums->refaults += node->refaults;
 	for (size_t i = 0; i < node->root_count; i++) {
 		const struct cluster_root *root = &node->roots[i];
 		bool counted = false;
@@ -73,6 +74,7 @@ static void add_sums(cJSON *json, const struct sums *sums)
 	json_doc_add_int64(json, "freed_bytes", sums->freed_bytes);
 	json_doc_add_int64(json, "refused_evictions", sums->refused);
 	json_doc_add_int64(json, "failed_evictions", sums->failed);
+	json_doc_add_int64(json, "refaults", sums->refaults);
 }
 
 static cJSON *root_json(const struct cluster_root *root)
@@ -118,6 +120,11 @@ static cJSON *node_json(const struct answer *a, const struct cluster_node *node,
 	json_doc_add_int64(json, "wanted_bytes", node->wanted_bytes);
 	json_doc_add_int64(json, "evicted", node->deleted);
 	json_doc_add_int64(json, "freed_bytes", node->freed_bytes);
+	json_doc_add_int64(json, "refaults", node->refaults);
+	if (sums.oldest_ms > 0)
+		json_doc_add_int64(json, "oldest_model_age_ms", now_ms - sums.oldest_ms);
+	else
+		cJSON_AddNullToObject(json, "oldest_model_age_ms");
 	roots = cJSON_AddArrayToObject(json, "roots");
 	for (size_t i = 0; i < node->root_count; i++)
 		cJSON_AddItemToArray(roots, root_json(&node->roots[i]));

@@ -112,6 +112,12 @@ static const char *field(const redisReply *fields, const char *name)
 	return "";
 }
 
+/* Not the end of a command, but the return of what one has deleted. */
+static bool is_refault(const redisReply *fields)
+{
+	return strcmp(field(fields, "outcome"), "refault") == 0;
+}
+
 static char *seen_key(const char *node, const char *id)
 {
 	return xasprintf("%.*s %.*s", NODE_NAME_MAX, node, COMMAND_ID_MAX, id);
@@ -143,7 +149,7 @@ static void write_trail(struct follow *f, const char *node, const char *entry_id
 	redis_args_add(&args, LOG_KEPT);
 	redis_args_add(&args, "*");
 	redis_args_add(&args, "event");
-	redis_args_add(&args, "eviction");
+	redis_args_add(&args, is_refault(fields) ? "refault" : "eviction");
 	redis_args_add(&args, "node");
 	redis_args_add(&args, node);
 	redis_args_add(&args, "at_ms");
@@ -173,6 +179,13 @@ static void close_command(struct follow *f, const char *node, const redisReply *
 	bool success = strcmp(outcome, "deleted") == 0 || strcmp(outcome, "gone") == 0;
 	struct ledger_entry entry;
 
+	if (is_refault(fields)) {
+		log_info("+refault", LOG_STR("node", node),
+			 LOG_STR("model", field(fields, "model")),
+			 LOG_STR("reason", field(fields, "reason")),
+			 LOG_STR("away_ms", field(fields, "took_ms")));
+		return;
+	}
 	log_info(success ? "+evicted" : "-not-evicted", LOG_STR("node", node),
 		 LOG_STR("model", field(fields, "model")), LOG_STR("id", field(fields, "id")),
 		 LOG_STR("outcome", outcome), LOG_STR("reason", field(fields, "reason")),

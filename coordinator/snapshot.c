@@ -61,7 +61,7 @@ static void set_counter(struct cluster_node *node, const char *key, int64_t valu
 		{"error", &node->error},       {"bytes", &node->bytes},
 		{"deleted", &node->deleted},   {"gone", &node->gone},
 		{"refused", &node->refused},   {"failed", &node->failed},
-		{"freed", &node->freed_bytes},
+		{"freed", &node->freed_bytes}, {"refault", &node->refaults},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {

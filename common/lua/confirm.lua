@@ -4,8 +4,8 @@
 -- KEYS  1 larder:{N}  2 larder:{N}:lru  3 larder:{N}:size  4 larder:{N}:cmd  5 larder:{N}:receipts
 --       6 larder:{N}:hold  7 larder:{N}:state  8 larder:{N}:holders
 -- ARGV  1 incarnation  2 journal  3 node  4 done channel
---       then per receipt: number, model, command id, outcome (deleted, gone, refused, failed), bytes
---       freed, why, reason of the command, epoch, last use in ms, how long it took in ms
+--       then per receipt: number, model, command id, outcome (deleted, gone, refused, failed; or
+--       refault: what was deleted is back), bytes freed, why, reason of the command, epoch, last use in ms, how long it took in ms
 -- Returns {"OK", how many were new} or {"UNKNOWN"}: register first
 local RECEIPTS_KEPT = 1000
 local PER_RECEIPT = 10
@@ -43,7 +43,9 @@ for i = 5, #ARGV, PER_RECEIPT do
 			redis.call('HINCRBY', KEYS[1], 'inv', 1)
 		end
 		redis.call('HINCRBY', KEYS[1], outcome, 1)
-		redis.call('HINCRBY', KEYS[1], 'freed', bytes)
+		if outcome ~= 'refault' then
+			redis.call('HINCRBY', KEYS[1], 'freed', bytes)
+		end
 		redis.call('XADD', KEYS[5], 'MAXLEN', '~', RECEIPTS_KEPT, '*', 'id', id, 'model', model,
 			'outcome', outcome, 'bytes', bytes, 'why', why, 'reason', reason, 'epoch', epoch,
 			'last_used_ms', used, 'took_ms', took)
