@@ -125,8 +125,8 @@ static void end(struct agent *agent, struct claim *claim, struct mono at)
 {
 	struct hold_result ignored = {0};
 
-	/* Until the end of a hold the model was in use. */
-	if (claim->source == USE_HOLD)
+	/* Until the end of a hold or a pod the model was in use. */
+	if (claim->source == USE_HOLD || claim->source == USE_POD)
 		use_of(agent, claim, at, &ignored);
 	if (claim->source != USE_OPEN && journal_unclaim(agent->journal, claim->id) != 0)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
