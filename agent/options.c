@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/engine_options.h"
 #include "agent/layout.h"
 #include "common/json_doc.h"
 #include "common/model_name.h"
@@ -167,6 +168,17 @@ static const struct setting settings[] = {
 	 .help = "how often Redis hears from this node"},
 	{ROW_MS(scan_interval), .type = SETTING_DURATION, .def = "1m", .min = 200, .max = DAY_MS,
 	 .help = "how often the cache directories are looked at"},
+	{ROW(engines), .type = SETTING_JSON, .flags = SETTING_NULLABLE,
+	 .check = engine_options_check, .allowed = "a list of {\"engine\", \"url\", ...}",
+	 .help = "inference engines that are asked what they serve; each with engine, url, "
+		 "token_file, ca_file, models, aliases and path_prefixes"},
+	{ROW_MS(probe_interval), .type = SETTING_DURATION, .flags = SETTING_RELOAD, .def = "15s",
+	 .min = 100, .max = 3600000, .help = "how often each engine is asked"},
+	{ROW_MS(claim_ttl), .type = SETTING_DURATION, .flags = SETTING_RELOAD, .def = "10m",
+	 .min = 200, .max = DAY_MS,
+	 .help = "for how long what an engine said holds when it does not answer any more"},
+	{ROW(strict_unmapped), .type = SETTING_BOOL, .flags = SETTING_RELOAD, .def = "false",
+	 .help = "delete nothing automatically while an engine serves what is not found here"},
 	{ROW(redis), .type = SETTING_GROUP, .group = redis_settings},
 	{ROW(http), .type = SETTING_GROUP, .group = http_settings_agent},
 	{ROW(log), .type = SETTING_GROUP, .group = log_settings},
@@ -179,6 +191,8 @@ static int check(const void *base, struct err *err)
 
 	if (options->roots == NULL)
 		return err_set(err, "roots: no cache directory is configured");
+	if (options->claim_ttl_ms < 2 * options->probe_interval_ms)
+		return err_set(err, "claim_ttl must be at least twice probe_interval");
 	return redis_options_check(&options->redis, err);
 }
 

@@ -11,6 +11,10 @@ struct agent_options {
 	cJSON *roots;
 	int64_t beat_interval_ms;
 	int64_t scan_interval_ms;
+	cJSON *engines; /* engine_options.h */
+	int64_t probe_interval_ms;
+	int64_t claim_ttl_ms;
+	bool strict_unmapped;
 	struct redis_options redis;
 	struct http_options http;
 	struct log_options log;

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 
 #include "agent/source.h"
+#include "agent/use_probe.h"
 #include "common/xmem.h"
 
 static const struct source *const list[] = {
+	&source_probe,
 	NULL,
 };
 
