@@ -18,6 +18,7 @@ struct beat;
 struct http_server;
 struct orders;
 struct sources;
+struct use_probe;
 
 /* What the loop knows of a root, from its worker's events. */
 struct root_view {
@@ -49,6 +50,7 @@ struct agent {
 	struct beat *beat;
 	struct orders *orders;
 	struct sources *sources;
+	struct use_probe *probe; /* use_probe.h; NULL: it does not run */
 	struct http_server *http;
 	char *http_token;
 

@@ -97,7 +97,12 @@ static void apply_all(struct agent *agent)
 			holds_apply(agent, model);
 	}
 	agent->claims_applied = agent->claims.version;
+	/* The end of a claim is a use: it must not come later than the end of its protection. */
 	agent->claims_due.ms = clock_mono().ms + REVIEW_MS;
+	for (const struct claim *c = agent->claims.list; c != NULL; c = c->hh.next) {
+		if (c->until.ms < agent->claims_due.ms)
+			agent->claims_due = c->until;
+	}
 }
 
 struct hold_result holds_set(struct agent *agent, struct claim *claim)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/engine_options.h"
 #include "agent/layout.h"
 #include "common/json_doc.h"
 #include "common/model_name.h"
@@ -148,6 +149,42 @@ static int check_roots(const cJSON *value, struct err *err)
 	return rc;
 }
 
+#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
+
+static int check_api_url(const cJSON *value, struct err *err)
+{
+	const char *url = value->valuestring;
+	size_t len = strlen(url);
+
+	if ((strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0) ||
+	    url[len - 1] == '/' || strpbrk(url, " ?#@") != NULL)
+		return err_set(err, "found \"%.60s\"; allowed is https://HOST:PORT", url);
+	return 0;
+}
+
+#undef ROW
+#undef ROW_MS
+#define ROW(name)    .key = #name, .offset = offsetof(struct kubernetes_options, name)
+#define ROW_MS(name) .key = #name, .offset = offsetof(struct kubernetes_options, name##_ms)
+
+static const struct setting kubernetes_settings[] = {
+	{ROW(enabled), .type = SETTING_BOOL, .def = "false",
+	 .help = "watch this node's pods: what they mention is kept, and their annotations name "
+		 "engines to ask; node_name must be the Kubernetes node's"},
+	{ROW(api_url), .type = SETTING_STRING, .flags = SETTING_NULLABLE, .check = check_api_url,
+	 .allowed = "https://HOST:PORT",
+	 .help = "the API server; null: that of the pod which this is"},
+	{ROW(token_file), .type = SETTING_STRING, .flags = SETTING_NULLABLE,
+	 .check = check_absolute, .allowed = "an absolute path", .def = SERVICE_ACCOUNT "token",
+	 .help = "the bearer token, read anew for each request; null: none is sent"},
+	{ROW(ca_file), .type = SETTING_STRING, .flags = SETTING_NULLABLE, .check = check_absolute,
+	 .allowed = "an absolute path", .def = SERVICE_ACCOUNT "ca.crt",
+	 .help = "who may have signed the API server's certificate; null: the system's CAs"},
+	{ROW_MS(claim_ttl), .type = SETTING_DURATION, .def = "1h", .min = 200, .max = 30 * DAY_MS,
+	 .help = "for how long pods keep their models when the API server does not answer"},
+	SETTING_END,
+};
+
 #undef ROW
 #undef ROW_MS
 #define ROW(name)    .key = #name, .offset = offsetof(struct agent_options, name)
@@ -170,6 +207,18 @@ static const struct setting settings[] = {
 	{ROW_MS(refault_window), .type = SETTING_DURATION, .flags = SETTING_NULLABLE, .def = "7d",
 	 .min = 0, .max = 3650 * DAY_MS,
 	 .help = "a model that is back this soon after its eviction is counted; null: none is"},
+	{ROW(engines), .type = SETTING_JSON, .flags = SETTING_NULLABLE,
+	 .check = engine_options_check, .allowed = "a list of {\"engine\", \"url\", ...}",
+	 .help = "inference engines that are asked what they serve; each with engine, url, "
+		 "token_file, ca_file, models, aliases and path_prefixes"},
+	{ROW_MS(probe_interval), .type = SETTING_DURATION, .flags = SETTING_RELOAD, .def = "15s",
+	 .min = 100, .max = 3600000, .help = "how often each engine is asked"},
+	{ROW_MS(claim_ttl), .type = SETTING_DURATION, .flags = SETTING_RELOAD, .def = "10m",
+	 .min = 200, .max = DAY_MS,
+	 .help = "for how long what an engine said holds when it does not answer any more"},
+	{ROW(strict_unmapped), .type = SETTING_BOOL, .flags = SETTING_RELOAD, .def = "false",
+	 .help = "delete nothing automatically while an engine serves what is not found here"},
+	{ROW(kubernetes), .type = SETTING_GROUP, .group = kubernetes_settings},
 	{ROW(redis), .type = SETTING_GROUP, .group = redis_settings},
 	{ROW(http), .type = SETTING_GROUP, .group = http_settings_agent},
 	{ROW(log), .type = SETTING_GROUP, .group = log_settings},
@@ -182,6 +231,8 @@ static int check(const void *base, struct err *err)
 
 	if (options->roots == NULL)
 		return err_set(err, "roots: no cache directory is configured");
+	if (options->claim_ttl_ms < 2 * options->probe_interval_ms)
+		return err_set(err, "claim_ttl must be at least twice probe_interval");
 	return redis_options_check(&options->redis, err);
 }
 

@@ -5,6 +5,15 @@
 #include "common/settings.h"
 #include "common/shared_options.h"
 
+/* The watch of this node's pods. */
+struct kubernetes_options {
+	bool enabled;
+	char *api_url; /* NULL: the pod's own API server */
+	char *token_file;
+	char *ca_file;
+	int64_t claim_ttl_ms;
+};
+
 struct agent_options {
 	char *node_name; /* NULL: the host's */
 	char *state_dir;
@@ -12,6 +21,11 @@ struct agent_options {
 	int64_t beat_interval_ms;
 	int64_t scan_interval_ms;
 	int64_t refault_window_ms; /* SETTING_UNSET: returns are not counted */
+	cJSON *engines;		   /* engine_options.h */
+	int64_t probe_interval_ms;
+	int64_t claim_ttl_ms;
+	bool strict_unmapped;
+	struct kubernetes_options kubernetes;
 	struct redis_options redis;
 	struct http_options http;
 	struct log_options log;

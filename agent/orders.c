@@ -268,6 +268,8 @@ void orders_pins_read(struct orders *orders, struct mono asked)
 
 	if (orders->agent->stopping)
 		return;
+	/* A hold that has just ended is a use until now. */
+	holds_tick(orders->agent, clock_mono());
 	HASH_ITER (hh, orders->list, order, next) {
 		if (order->state == ORDER_WAITING && mono_since(order->heard, asked) >= 0)
 			judge(orders, order);

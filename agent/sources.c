@@ -6,10 +6,15 @@
 
 #include "agent/source.h"
 #include "agent/use_open.h"
+#include "agent/use_pods.h"
+#include "agent/use_probe.h"
 #include "common/metrics.h"
 #include "common/xmem.h"
 
+/* The pods name engines to the probes, which are therefore there first and longer. */
 static const struct source *const list[] = {
+	&source_probe,
+	&source_pods,
 	&source_open,
 	NULL,
 };

@@ -1,0 +1,335 @@
+"""Pods of the node keep the models that they mention; their annotations name engines to ask."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from larder.caches import A, B, Cache
+from larder.kube import Kube
+from larder.wait import stays, wait_until
+
+REPO = "acme/llama"
+ARGS = {"containers": [{"name": "vllm", "args": ["--model", REPO, "--port", "8000"]}]}
+
+
+@pytest.fixture
+def kube():
+    kube = Kube()
+    yield kube
+    kube.close()
+
+
+@pytest.fixture
+def watched(cluster, root, kube, directory):
+    """(cluster, agent, name of a model): the agent watches the pods of n1."""
+    name = Cache(root).model(REPO)
+    token = directory / "sa-token"
+    token.write_text(kube.token + "\n")
+    coordinator = cluster.coordinator()
+    agent = cluster.agent(
+        root,
+        start=False,
+        claim_ttl="60s",
+        kubernetes={
+            "enabled": True,
+            "api_url": kube.url,
+            "token_file": str(token),
+            "ca_file": None,
+            "claim_ttl": "60s",
+        },
+    )
+    agent.token_path = token
+    agent.start().wait_ready()
+    coordinator.wait_sees("n1")
+    agent.wait_model(name)
+    wait_until(lambda: kube.count("watch") > 0, what="the agent watches")
+    return cluster, agent, name
+
+
+def held_by(agent, name):
+    return agent.models()[name]["held_by"]
+
+
+def wait_held(agent, name, who="pod default/llm"):
+    wait_until(lambda: held_by(agent, name) == who, what=f"{name} is held by {who}")
+
+
+def wait_free(agent, name):
+    wait_until(lambda: held_by(agent, name) == "", what=f"{name} is free")
+
+
+def problem(agent):
+    return agent.http.get_json("/v1/sources")["pods"]["problem"]
+
+
+def test_a_pod_keeps_its_model_until_it_is_deleted(watched, kube):
+    cluster, agent, name = watched
+    kube.add("llm", phase="Pending", ip="", spec=ARGS)
+    wait_held(agent, name)
+    assert agent.models()[name]["source"] == "pod"
+    wait_until(lambda: cluster.db.zscore("larder:{n1}:hold", name), what="Redis knows")
+    assert cluster.order(name)["outcome"] == "held"
+    # Crashing or running, it stays: it will load the model again.
+    kube.change("llm", phase="Running", podIP="127.0.0.1")
+    kube.change("llm", phase="Unknown")
+    kube.bookmark()
+    stays(lambda: held_by(agent, name) == "pod default/llm", 0.5)
+    kube.delete("llm")
+    wait_free(agent, name)
+    wait_until(lambda: not cluster.db.zscore("larder:{n1}:hold", name), what="Redis knows")
+    assert cluster.evict(name)["outcome"] == "deleted"
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_ended_keeps_nothing(watched, kube, phase):
+    _, agent, name = watched
+    kube.add("llm", spec=ARGS)
+    wait_held(agent, name)
+    kube.change("llm", phase=phase)
+    wait_free(agent, name)
+
+
+def test_pods_of_other_nodes_do_not_count(watched, kube):
+    _, agent, name = watched
+    kube.add("llm", node="n2", spec=ARGS)
+    kube.add("other", spec={"containers": [{"args": ["--model", "acme/other"]}]})
+    kube.bookmark()
+    stays(lambda: held_by(agent, name) == "", 0.5)
+
+
+def test_annotations_and_volumes(watched, kube, root):
+    _, agent, name = watched
+    kube.add("llm", annotations={"larder/models": f"x/y, {name}"})
+    wait_held(agent, name)
+    kube.delete("llm")
+    wait_free(agent, name)
+    volume = {"name": "m", "hostPath": {"path": str(root / "models--acme--llama")}}
+    kube.add("llm", spec={"volumes": [volume], "containers": [{"volumeMounts": [
+        {"name": "m", "mountPath": "/m"}]}]})
+    wait_held(agent, name)
+
+
+def test_a_pod_from_before_the_start(watched, kube):
+    _, agent, name = watched
+    agent.stop()
+    kube.add("llm", spec=ARGS)
+    agent.start().wait_ready()
+    wait_held(agent, name)
+
+
+def test_many_pods_come_in_pages(watched, kube):
+    _, agent, name = watched
+    agent.stop()
+    kube.page_size_max = 7
+    for i in range(40):
+        kube.add(f"a{i:02}")
+    kube.add("llm", spec=ARGS)
+    lists = kube.count("list")
+    agent.start().wait_ready()
+    wait_held(agent, name)
+    assert kube.count("list") - lists == 6
+
+
+def test_a_watch_goes_on_where_it_was_cut(watched, kube):
+    _, agent, name = watched
+    lists = kube.count("list")
+    kube.cut()
+    kube.add("llm", spec=ARGS)
+    wait_held(agent, name)
+    kube.cut()
+    kube.delete("llm")
+    wait_free(agent, name)
+    assert kube.count("list") == lists, "it had no need to list again"
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["in the watch", "as an answer"])
+def test_a_version_that_is_forgotten(watched, kube, inline):
+    _, agent, name = watched
+    kube.inline_410 = inline
+    kube.add("llm", spec=ARGS)
+    kube.add("gone", annotations={"larder/models": name})
+    wait_until(lambda: "1 more" in held_by(agent, name), what="both hold it")
+    lists = kube.count("list")
+    kube.delete("gone", told=False)
+    kube.forget()
+    # Only a new list shows that it is gone.
+    wait_held(agent, name)
+    assert kube.count("list") > lists
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 503, 404, 302])
+def test_an_api_that_refuses_keeps_what_was_known(watched, kube, status):
+    _, agent, name = watched
+    kube.add("llm", spec=ARGS)
+    wait_held(agent, name)
+    kube.answer = status
+    kube.cut()
+    wait_until(lambda: str(status) in problem(agent), what="the problem is shown")
+    assert held_by(agent, name) == "pod default/llm"
+    degraded = agent.http.get("/metrics").body
+    assert 'larder_source_degraded{source="pods"} 1' in degraded
+    assert agent.log_contains("event=-pods")
+    kube.answer = None
+    wait_until(lambda: problem(agent) == "", 60, what="it has recovered")
+    assert held_by(agent, name) == "pod default/llm"
+    kube.delete("llm")
+    wait_free(agent, name)
+
+
+def test_claims_end_when_the_api_stays_away(cluster, root, kube):
+    name = Cache(root).model(REPO)
+    kube.token = None
+    kube.add("llm", spec=ARGS)
+    agent = cluster.agent(
+        root,
+        kubernetes={
+            "enabled": True,
+            "api_url": kube.url,
+            "token_file": None,
+            "ca_file": None,
+            "claim_ttl": "2s",
+        },
+    )
+    # Without a token header the stand-in compares with "Bearer None": it refuses, like an API.
+    wait_until(lambda: "401" in problem(agent), what="it is refused")
+    kube.close()
+    agent.wait_ready()
+    agent.wait_model(name)
+    assert held_by(agent, name) == ""
+
+
+def test_the_last_claim_lasts_for_its_time(watched, kube):
+    _, agent, name = watched
+    agent.stop()
+    agent.write_config(kubernetes={"claim_ttl": "3s"})
+    kube.add("llm", spec=ARGS)
+    agent.start().wait_ready()
+    wait_held(agent, name)
+    kube.answer = 503
+    kube.cut()
+    wait_until(lambda: problem(agent) != "", what="the problem is shown")
+    wait_free(agent, name)
+    # It was in use until then.
+    assert agent.models()[name]["source"] == "pod"
+
+
+def test_claims_survive_a_restart_without_the_api(watched, kube):
+    cluster, agent, name = watched
+    kube.add("llm", spec=ARGS)
+    wait_held(agent, name)
+    kube.answer = 503
+    agent.kill9()
+    agent.start().wait_ready()
+    wait_until(lambda: held_by(agent, name) == "pod default/llm", what="the claim is back")
+    assert cluster.order(name)["outcome"] != "gone"
+    # The pod has gone meanwhile: the first list says so.
+    kube.delete("llm", told=False)
+    kube.answer = None
+    wait_until(lambda: held_by(agent, name) == "", 60, what="the list frees it")
+
+
+def test_commands_wait_for_the_first_list(cluster, root, kube, directory):
+    name = Cache(root).model(REPO)
+    token = directory / "sa-token"
+    token.write_text(kube.token)
+    kube.hang = True
+    kube.add("llm", spec=ARGS)
+    coordinator = cluster.coordinator()
+    agent = cluster.agent(
+        root,
+        kubernetes={
+            "enabled": True,
+            "api_url": kube.url,
+            "token_file": str(token),
+            "ca_file": None,
+        },
+    ).wait_ready()
+    coordinator.wait_sees("n1")
+    agent.wait_model(name)
+    row = cluster.order(name)
+    assert row["outcome"] == "issued", row
+    stays(lambda: name in agent.models(), 0.5)
+    with kube.lock:
+        kube.hang = False
+        kube.lock.notify_all()
+    receipt = cluster.receipt(row["id"])
+    assert receipt["outcome"] == "refused" and receipt["why"].startswith("held: pod"), receipt
+
+
+def test_a_token_that_was_replaced_is_read_anew(watched, kube):
+    _, agent, name = watched
+    kube.token = "another"
+    kube.cut()
+    wait_until(lambda: "401" in problem(agent), what="the old token is refused")
+    agent.token_path.write_text("another")
+    kube.add("llm", spec=ARGS)
+    wait_until(lambda: problem(agent) == "", 60, what="the new one is taken")
+    wait_held(agent, name)
+
+
+class Engine(http.server.BaseHTTPRequestHandler):
+    """The two answers of vLLM that the probe asks for."""
+
+    model = REPO
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        body = json.dumps(
+            {
+                "object": "list",
+                "data": [{"id": "chat", "object": "model", "owned_by": "vllm", "root": self.model}],
+            }
+        ).encode()
+        self.send_response(200 if self.path == "/v1/models" else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_annotations_name_an_engine(watched, kube):
+    """Nothing in the pod's spec mentions the model: the engine itself says what it serves."""
+    _, agent, name = watched
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        port = server.server_address[1]
+        kube.add("llm", annotations={"larder/engine": "vllm", "larder/port": str(port)})
+        wait_until(lambda: "vllm" in held_by(agent, name), what="the engine is asked")
+        assert agent.models()[name]["source"] == "probe"
+        # The pod is gone, and with it the engine: known to have ended, not only silent.
+        kube.delete("llm")
+        wait_free(agent, name)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"larder/engine": "vllm", "larder/port": "http://evil"},
+        {"larder/engine": "vllm", "larder/port": "0"},
+        {"larder/engine": "vllm", "larder/port": "80@evil"},
+        {"larder/engine": "no such engine", "larder/port": "80"},
+    ],
+)
+def test_bad_annotations_ask_nobody(watched, kube, annotations):
+    _, agent, name = watched
+    kube.add("llm", annotations={**annotations, "larder/models": name})
+    wait_held(agent, name)
+    assert agent.http.get_json("/v1/sources")["probe"]["engines"] == []
+    assert agent.log_contains("event=-pod ")
+
+
+def test_an_address_that_is_none_is_not_asked(watched, kube):
+    _, agent, name = watched
+    kube.add("llm", ip="evil.example/x?", annotations={"larder/engine": "vllm"}, spec=ARGS)
+    wait_held(agent, name)
+    assert agent.http.get_json("/v1/sources")["probe"]["engines"] == []
