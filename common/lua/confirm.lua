@@ -12,7 +12,8 @@ local PER_RECEIPT = 10
 local LEAVES_THE_DISK = {deleted = true, gone = true, refused = false, failed = false}
 local COUNTERS = {'deleted', 'gone', 'refused', 'failed', 'freed'}
 
-local time = redis.call('TIME')
+local call = redis.call
+local time = call('TIME')
 
 -- Everything is read and checked first: there is no way back from a write.
 local function check(right, what, text)
@@ -20,72 +21,84 @@ local function check(right, what, text)
 		error(what .. ' is not one that is allowed: ' .. string.sub(text or '', 1, 40))
 	end
 end
+local function whole(text, what) -- a number that Lua holds exactly
+	local number = text and text:find('^%d+$') and tonumber(text)
+	check(number and number < 2 ^ 53, what, text)
+	return number
+end
 
 check(ARGV[2] and ARGV[2]:find('^%x+$'), 'the journal', ARGV[2])
 check(#ARGV >= 4 and (#ARGV - 4) % PER_RECEIPT == 0, 'the number of arguments', #ARGV .. '')
+local state = call('HMGET', KEYS[1], 'inc', 'receipt', 'inv', unpack(COUNTERS))
+local journal, number = string.match(state[2] or '', '^(%x+):(%d+)$')
+local last = journal == ARGV[2] and tonumber(number) or 0
+
+-- A node answers many commands at once: what can be written for all of them together is.
+local models, fresh, removed, ended, counts = {}, {}, {}, {}, {}
 for i = 5, #ARGV, PER_RECEIPT do
-	check(ARGV[i]:find('^%d+$') and tonumber(ARGV[i]) < 2 ^ 53, 'the number of a receipt', ARGV[i])
-	check(LEAVES_THE_DISK[ARGV[i + 3]] ~= nil, 'the outcome', ARGV[i + 3])
-	check(#ARGV[i + 4] < 17 and ARGV[i + 4]:find('^%d+$'), 'freed bytes', ARGV[i + 4])
+	local seq, outcome = whole(ARGV[i], 'the number of a receipt'), ARGV[i + 3]
+	local bytes = whole(ARGV[i + 4], 'freed bytes')
+	check(LEAVES_THE_DISK[outcome] ~= nil, 'the outcome', outcome)
+	models[#models + 1] = ARGV[i + 1]
+	if seq > last then
+		last = seq
+		fresh[#fresh + 1] = i
+		counts[outcome] = (counts[outcome] or 0) + 1
+		counts.freed = (counts.freed or 0) + bytes
+		if LEAVES_THE_DISK[outcome] then
+			removed[#removed + 1] = ARGV[i + 1]
+		end
+	end
 end
-local state = redis.call('HMGET', KEYS[1], 'inc', 'receipt', 'inv', unpack(COUNTERS))
 if state[1] ~= ARGV[1] then
 	return {'UNKNOWN'}
 end
 for i, counter in ipairs(COUNTERS) do
-	local count = state[i + 3] or '0'
-	check(#count < 19 and count:find('^%d+$'), counter .. ' of the node', count)
+	local count = state[i + 3]
+	check(not count or #count < 19 and count:find('^%d+$'), counter .. ' of the node', count)
 end
-local models = redis.call('ZCARD', KEYS[2])
+check((counts.freed or 0) < 2 ^ 53, 'the sum of freed bytes')
+local downloaded = call('ZCARD', KEYS[2])
 -- Errors when they are of another type.
-redis.call('HLEN', KEYS[3])
-redis.call('HLEN', KEYS[4])
-redis.call('XLEN', KEYS[5])
-redis.call('ZCARD', KEYS[6])
-redis.call('HLEN', KEYS[7])
-
-local journal, number = string.match(state[2] or '', '^(%x+):(%d+)$')
-local last = journal == ARGV[2] and tonumber(number) or 0
-local new, left = 0, false
-
-local function clear_command(model, id)
-	local command = redis.call('HGET', KEYS[4], model)
-	if command and string.match(command, '^%S+') == id then
-		redis.call('HDEL', KEYS[4], model)
+call('HLEN', KEYS[3])
+call('XLEN', KEYS[5])
+call('ZCARD', KEYS[6])
+call('HLEN', KEYS[7])
+local commands = #models > 0 and call('HMGET', KEYS[4], unpack(models)) or {}
+for i, command in ipairs(commands) do
+	if command and string.match(command, '^%S+') == ARGV[5 + (i - 1) * PER_RECEIPT + 2] then
+		ended[#ended + 1] = models[i]
 	end
 end
 
-for i = 5, #ARGV, PER_RECEIPT do
-	local seq, model, id, outcome, bytes, why, reason, epoch, used, took = unpack(ARGV, i, i + 9)
-	clear_command(model, id)
-	if tonumber(seq) > last then
-		last = tonumber(seq)
-		new = new + 1
-		redis.call('XADD', KEYS[5], 'MAXLEN', '~', RECEIPTS_KEPT, '*', 'id', id, 'model', model,
-			'outcome', outcome, 'bytes', bytes, 'why', why, 'reason', reason, 'epoch', epoch,
-			'last_used_ms', used, 'took_ms', took)
-		redis.call('HINCRBY', KEYS[1], outcome, 1)
-		redis.call('HINCRBY', KEYS[1], 'freed', bytes)
-		if LEAVES_THE_DISK[outcome] then
-			left = true
-			models = models - redis.call('ZREM', KEYS[2], model)
-			redis.call('HDEL', KEYS[3], model)
-			redis.call('HDEL', KEYS[7], model)
-			redis.call('ZREM', KEYS[6], model)
-		end
-	end
+-- What makes room comes first: then Redis takes the rest also when it has no memory left.
+if #ended > 0 then
+	call('HDEL', KEYS[4], unpack(ended))
 end
-if left then
-	-- As register.lua numbers inventories.
+for _, i in ipairs(fresh) do
+	local _, model, id, outcome, bytes, why, reason, epoch, used, took = unpack(ARGV, i, i + 9)
+	call('XADD', KEYS[5], 'MAXLEN', '~', RECEIPTS_KEPT, '*', 'id', id, 'model', model, 'outcome',
+		outcome, 'bytes', bytes, 'why', why, 'reason', reason, 'epoch', epoch, 'last_used_ms',
+		used, 'took_ms', took)
+end
+if #removed > 0 then
+	-- Inventories are numbered as in register.lua.
 	local now_us = time[1] * 1000000 + time[2]
 	local inventory = (tonumber(state[3]) or 0) + 1
 	if not (inventory > now_us and inventory < 2 ^ 53) then
 		inventory = now_us
 	end
-	redis.call('HSET', KEYS[1], 'n', models, 'inv', string.format('%.0f', inventory))
+	downloaded = downloaded - call('ZREM', KEYS[2], unpack(removed))
+	call('HDEL', KEYS[3], unpack(removed))
+	call('HDEL', KEYS[7], unpack(removed))
+	call('ZREM', KEYS[6], unpack(removed))
+	call('HSET', KEYS[1], 'n', downloaded, 'inv', string.format('%.0f', inventory))
 end
-if new > 0 then
-	redis.call('HSET', KEYS[1], 'receipt', ARGV[2] .. ':' .. string.format('%.0f', last))
-	redis.call('PUBLISH', ARGV[4], ARGV[3])
+for counter, count in pairs(counts) do
+	call('HINCRBY', KEYS[1], counter, string.format('%.0f', count))
 end
-return {'OK', new}
+if #fresh > 0 then
+	call('HSET', KEYS[1], 'receipt', ARGV[2] .. ':' .. string.format('%.0f', last))
+	call('PUBLISH', ARGV[4], ARGV[3])
+end
+return {'OK', #fresh}

@@ -147,6 +147,12 @@ def test_the_later_of_two_holds_in_one_beat_counts(db, node):
     assert dict(db.zrange(node.hold, 0, -1, withscores=True)) == {A: now + 5000, B: now + HOUR}
 
 
+def test_a_hold_for_ever(db, node):
+    node.beat(2, holds=[(2**53, A), (2**63 - 1, B)])
+    assert db.zrange(node.hold, 0, -1, withscores=True) == [(A, 2**53), (B, 2**53)]
+    assert node.outcomes(Victim(A, 2**50), Victim(B, 2**50)) == ["held", "held"]
+
+
 def test_holds_said_twice(db, node):
     for _ in range(3):
         now = int(node.beat(2, holds=[(HOUR, A), (0, B)])[1])

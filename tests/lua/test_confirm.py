@@ -82,6 +82,12 @@ def test_without_a_command(db, node):
     assert node.number("n") == 1 and node.number("gone") == 1
 
 
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_model_that_redis_does_not_know(db, node, outcome):
+    assert node.confirm(Receipt(1, C, "c1", outcome), Receipt(2, C, "c2", outcome)) == ["OK", 2]
+    assert node.number(outcome) == 2 and sorted(node.scores()) == [A, B] and node.number("n") == 2
+
+
 def test_several_in_one_call(db, node, listener):
     inventory = node.number("inv")
     assert node.confirm(Receipt(1, A, "a1", bytes=3), Receipt(2, B, "b1", "refused", 0),
@@ -229,12 +235,21 @@ def test_the_stream_is_capped(db, node):
 
 def test_a_stream_that_can_take_no_more(db, node):
     db.xadd(node.receipts, {"id": "x"}, id=f"{2**64 - 1}-{2**64 - 1}")
-    with pytest.raises(Exception, match="exhausted"):
-        node.confirm(Receipt(1, A, "a1"))
-    assert counters(node) == dict.fromkeys((*OUTCOMES, "freed"), 0)
-    assert sorted(node.scores()) == [A, B]
+    for _ in range(2):
+        with pytest.raises(Exception, match="exhausted"):
+            node.confirm(Receipt(1, A, "a1"))
+        assert counters(node) == dict.fromkeys((*OUTCOMES, "freed"), 0)
+        assert sorted(node.scores()) == [A, B]
     db.delete(node.receipts)
     assert node.confirm(Receipt(1, A, "a1")) == ["OK", 1]
+
+
+def test_more_bytes_in_one_call_than_can_be_added(db, node):
+    receipts = [Receipt(i, C, bytes=2**52) for i in (1, 2)]
+    assert "freed bytes" in fails(db, lambda: node.confirm(*receipts))
+    for receipt in receipts:
+        assert node.confirm(receipt) == ["OK", 1]
+    assert node.number("freed") == 2**53
 
 
 STRANGE = ["", " ", "\n", "\0", "\r\n+OK\r\n", "x" * 100_000, "é\U0001f600", "%d%s"]
