@@ -67,15 +67,6 @@ if not first then
 	redis.call('ZCARD', KEYS[5])
 end
 
--- Numbers of the inventory come from the clock: one that a reader has seen does not come back for
--- another inventory, even when Redis has lost it meanwhile.
-local now_us = time[1] * 1000000 + time[2]
-local inventory = (tonumber(state[2]) or 0) + 1
-if not (inventory > now_us and inventory < 2 ^ 53) then
-	inventory = now_us
-end
-fields[#fields + 1] = 'inv'
-fields[#fields + 1] = string.format('%.0f', inventory)
 redis.call('HSET', KEYS[1], unpack(fields))
 if first then
 	redis.call('HSET', KEYS[1], 'inc', ARGV[1], 'loading', '1', 'since', now_text)
@@ -85,6 +76,7 @@ if first then
 	redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 end
 
+local moved = first -- models came or went
 for _, new in ipairs(found) do
 	if new.status == '' then
 		local score = now - new.age
@@ -94,20 +86,30 @@ for _, new in ipairs(found) do
 		if before > score - SAME_USE_MS then
 			score = before
 		end
-		redis.call('ZADD', KEYS[2], string.format('%.0f', score), new.model)
+		moved = redis.call('ZADD', KEYS[2], string.format('%.0f', score), new.model) == 1 or moved
 		redis.call('HSET', KEYS[3], new.model, new.size)
 		redis.call('HDEL', KEYS[4], new.model)
 	else
-		redis.call('ZREM', KEYS[2], new.model)
+		moved = redis.call('ZREM', KEYS[2], new.model) == 1 or moved
 		redis.call('HDEL', KEYS[3], new.model)
 		redis.call('HSET', KEYS[4], new.model, new.status)
 	end
 end
 for _, model in ipairs(gone) do
-	redis.call('ZREM', KEYS[2], model)
+	moved = redis.call('ZREM', KEYS[2], model) == 1 or moved
 	redis.call('HDEL', KEYS[3], model)
 	redis.call('HDEL', KEYS[4], model)
 	redis.call('ZREM', KEYS[5], model)
+end
+-- Numbers of the inventory come from the clock: one that a reader has seen does not come back for
+-- another inventory, even when Redis has lost it meanwhile.
+if moved then
+	local now_us = time[1] * 1000000 + time[2]
+	local inventory = (tonumber(state[2]) or 0) + 1
+	if not (inventory > now_us and inventory < 2 ^ 53) then
+		inventory = now_us
+	end
+	redis.call('HSET', KEYS[1], 'inv', string.format('%.0f', inventory))
 end
 if last then
 	redis.call('HDEL', KEYS[1], 'loading')

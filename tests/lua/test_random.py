@@ -200,6 +200,7 @@ class World:
         self.least, self.fence = {}, 0
         self.counted, self.freed = set(), 0
         self.forgotten = self.confirmed
+        self.said = []  # its connections were lost, too
         self.begin_agent()
 
     STEPS = {do_register_whole: 2, do_register_on: 4, do_differences: 6, do_beat: 8, do_issue: 8,
