@@ -37,7 +37,7 @@ struct beat {
 	struct redis_link *link, *subscriber;
 	struct redis_args args;
 	char *password;
-	char incarnation[9];
+	char incarnation[9]; /* of this registration: what was said before it counts no more */
 	char client_name[NODE_NAME_MAX + 16];
 	enum beat_state state;
 
@@ -215,6 +215,7 @@ static void register_all(struct beat *b)
 	bool first = true;
 	char key[KEY_SIZE];
 
+	clock_random_hex(b->incarnation, 4);
 	b->register_due.ms = clock_mono().ms + agent->options.redis.command_timeout_ms + 1000;
 	redis_args_start(&b->args, "SADD");
 	redis_args_add(&b->args, cluster_key(b, key, KEY_NODES));
@@ -459,7 +460,6 @@ struct beat *beat_new(struct agent *agent, struct err *err)
 
 	b->agent = agent;
 	b->soon = evtimer_new(daemon_base(agent->daemon), on_soon, b);
-	clock_random_hex(b->incarnation, 4);
 	snprintf(b->client_name, sizeof(b->client_name), "larder-agent-%s", agent->node);
 	if (redis_options_target(&agent->options.redis, b->client_name, &target, &b->password,
 				 err) != 0) {

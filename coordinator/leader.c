@@ -21,6 +21,8 @@
 /* Nothing is issued in the last part of a lease. */
 #define MARGIN_MS 500
 #define JITTER_MS 150
+/* No leader has come so far: somebody else wrote that. Less than the last epoch of elect.lua. */
+#define SEEN_MAX (INT64_C(1) << 52)
 
 struct leader {
 	struct redis_link *link;
@@ -189,7 +191,7 @@ static void give_up(struct leader *ld, redis_link_cb cb)
 
 void leader_outdated(struct leader *ld, int64_t seen_epoch)
 {
-	if (seen_epoch <= ld->epoch)
+	if (seen_epoch <= ld->epoch || seen_epoch >= SEEN_MAX)
 		return;
 	ld->min_epoch = seen_epoch + 1;
 	lose(ld, "a later epoch was seen");

@@ -1,6 +1,7 @@
 -- issue: delete commands of the leader for one node.
 -- Checks that the leader is not an old one and that nothing about each model has changed since the
--- leader looked; then puts the command into the node's hash and publishes it.
+-- leader looked; then puts the command into the node's hash and publishes it. An error has changed
+-- nothing.
 --
 -- KEYS  1 larder:{N}  2 larder:{N}:lru  3 larder:{N}:size  4 larder:{N}:hold  5 larder:{N}:cmd
 --       6 larder:{N}:state
@@ -9,16 +10,42 @@
 --       from 6 on, per model: id, model, last use that was seen, reason, force (1 or 0)
 -- Returns {"OK", now in ms, outcome, "bytes generation", outcome, "bytes generation", ...}
 --   outcome: issued, used (since), held, pending, gone
---      or {"UNKNOWN"}: no such node     {"INCARNATION"}: another agent than the leader saw
+--      or {"UNKNOWN"}: no such node     {"INCARNATION"}: another registration than the leader saw
 --      or {"LOADING"}: registering now  {"FENCED", epoch}: a later leader was here
+local PER_MODEL = 5
+local UNPACKED = 4000 -- values at a time; 8,000 are too many
+local REASONS = {time_threshold = true, count_limit = true, disk_space = true, manual = true}
+
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local epoch = tonumber(ARGV[2])
+
+-- Everything is read and checked first: there is no way back from a write.
+local function check(right, what, text)
+	if not right then
+		error(what .. ' is not one that is allowed: ' .. string.sub(text or '', 1, 40))
+	end
+end
+local function check_whole(text, what) -- a number that Lua holds exactly
+	check(text and #text < 17 and text:find('^%d+$') and tonumber(text) < 2 ^ 53, what, text)
+	return tonumber(text)
+end
+
+local epoch = check_whole(ARGV[2], 'the epoch')
+local deadline = string.format('%.0f', now + check_whole(ARGV[4], 'the time to live'))
+local longest = now + check_whole(ARGV[5], 'the longest time to live')
+check((#ARGV - 5) % PER_MODEL == 0, 'the number of arguments', #ARGV .. '')
+for i = 6, #ARGV, PER_MODEL do
+	local force, reason = ARGV[i + 4], ARGV[i + 3]
+	check(ARGV[i]:find('^[%w.-]+$'), 'the id', ARGV[i])
+	check_whole(ARGV[i + 2], 'the last use')
+	check(REASONS[reason], 'the reason', reason)
+	check(force == '0' or force == '1' and reason == 'manual', 'force', force)
+end
 local state = redis.call('HMGET', KEYS[1], 'inc', 'loading', 'fence')
 if not state[1] then
 	return {'UNKNOWN'}
 end
-if epoch < (tonumber(state[3]) or 0) then
+if epoch < check_whole(state[3] or '0', 'the fence of the node') then
 	return {'FENCED', state[3]}
 end
 if state[2] then
@@ -27,10 +54,6 @@ end
 if state[1] ~= ARGV[3] then
 	return {'INCARNATION'}
 end
-redis.call('HSET', KEYS[1], 'fence', ARGV[2])
-
-local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
-local longest = now + tonumber(ARGV[5])
 
 -- A slot is free when it is empty, past its deadline, or holds what no leader would write.
 local function pending(model)
@@ -53,32 +76,38 @@ local function find(model, seen, reason)
 	return 'gone', false
 end
 
-local answer, issued = {'OK', string.format('%.0f', now)}, false
-for i = 6, #ARGV, 5 do
-	local id, model, seen, reason, force = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3],
-		ARGV[i + 4] == '1'
+local answer, commands, taken = {'OK', string.format('%.0f', now)}, {}, {}
+for i = 6, #ARGV, PER_MODEL do
+	local id, model, seen, reason, force = unpack(ARGV, i, i + 4)
 	local outcome, size = find(model, seen, reason)
-	local generation = size and string.match(size, '^%d+ (%x+)%f[ %z]')
+	local generation = size and (string.match(size, '^%d+ (%x+)$') or
+		string.match(size, '^%d+ (%x+) %l+$'))
 	if outcome == 'found' and not generation then
 		outcome = 'gone'
 	end
-	if outcome == 'found' and not force and
-	   (tonumber(redis.call('ZSCORE', KEYS[4], model) or 0)) > now then
+	if outcome == 'found' and force ~= '1' and
+	   tonumber(redis.call('ZSCORE', KEYS[4], model) or 0) > now then
 		outcome = 'held'
 	end
-	if outcome == 'found' and pending(model) then
+	if outcome == 'found' and (taken[model] or pending(model)) then
 		outcome = 'pending'
 	end
 	if outcome == 'found' then
-		redis.call('HSET', KEYS[5], model, table.concat({id, seen, generation, deadline,
-			ARGV[2], reason, force and 'force' or nil}, ' '))
 		outcome = 'issued'
-		issued = true
+		taken[model] = true
+		commands[#commands + 1] = model
+		commands[#commands + 1] = table.concat({id, seen, generation, deadline, ARGV[2], reason,
+			force == '1' and 'force' or nil}, ' ')
 	end
 	answer[#answer + 1] = outcome
 	answer[#answer + 1] = size or ''
 end
-if issued then
+
+redis.call('HSET', KEYS[1], 'fence', ARGV[2])
+for i = 1, #commands, UNPACKED do
+	redis.call('HSET', KEYS[5], unpack(commands, i, math.min(i + UNPACKED - 1, #commands)))
+end
+if #commands > 0 then
 	redis.call('PUBLISH', ARGV[1], ARGV[2])
 end
 return answer

@@ -12,6 +12,8 @@ from larder.process import Process
 from larder.wait import wait_until
 
 TRIES = 5
+# redis-server, or what is to be tested in its place, such as valkey-server.
+PROGRAM = os.environ.get("LARDER_REDIS_SERVER", "redis-server")
 
 
 def free_port():
@@ -49,7 +51,7 @@ class RedisServer:
     def _argv(self, port):
         ports = ["--tls-port", port, "--port", 0] if self.tls else ["--port", port]
         return [
-            *("redis-server", "--bind", "127.0.0.1", *ports, "--unixsocket", self.socket),
+            *(PROGRAM, "--bind", "127.0.0.1", *ports, "--unixsocket", self.socket),
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
             *("--dir", self.short, "--loglevel", "notice", *self.extra),
         ]
