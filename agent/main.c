@@ -127,8 +127,13 @@ static void on_space(struct agent *agent, const struct worker_event *ev)
 	int64_t before = agent_wanted_bytes(agent);
 
 	view->total_bytes = ev->total_bytes;
-	view->available_bytes = ev->available_bytes;
 	snprintf(view->disk, sizeof(view->disk), "%s", ev->disk);
+	/* True for all roots on this disk, unless a quota gives each its own space. */
+	for (int i = 0; i < agent->root_count; i++) {
+		if (strcmp(agent->views[i].disk, ev->disk) == 0 &&
+		    agent->views[i].total_bytes == ev->total_bytes)
+			agent->views[i].available_bytes = ev->available_bytes;
+	}
 	if (before == 0 && agent_wanted_bytes(agent) > 0) {
 		log_warn("+pressure", LOG_STR("root", ev->root->config.name),
 			 LOG_INT("available_bytes", ev->available_bytes),

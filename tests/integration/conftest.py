@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 from larder.cluster import Cluster
+from larder.disks import Disk
 from larder.hub import Hub
 from larder.judges import Judges
 
@@ -74,6 +75,25 @@ def root(directory):
     path = directory / "hub"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def make_disk(directory):
+    """Makes small disks: make_disk(kind="tmpfs", mib=16). Ask for it before `cluster`."""
+    disks = []
+
+    def make(*args, **kwargs):
+        disks.append(Disk(directory / f"disk{len(disks)}", *args, **kwargs))
+        return disks[-1]
+
+    yield make
+    for disk in disks:
+        disk.close()
+
+
+@pytest.fixture
+def disk(make_disk):
+    return make_disk()
 
 
 @pytest.fixture(scope="session")
