@@ -368,14 +368,6 @@ static int parse_listen(const char *text, struct sockaddr_storage *addr, int *le
 	return 0;
 }
 
-int http_server_check_listen(const char *text, struct err *err)
-{
-	struct sockaddr_storage addr;
-	int len;
-
-	return parse_listen(text, &addr, &len, err);
-}
-
 static int listen_on(struct http_server *server, struct err *err)
 {
 	struct sockaddr_storage addr;
@@ -427,6 +419,14 @@ struct http_server *http_server_new(struct event_base *base,
 		return NULL;
 	}
 	return server;
+}
+
+int http_server_check_listen(const char *text, struct err *err)
+{
+	struct sockaddr_storage addr;
+	int len;
+
+	return parse_listen(text, &addr, &len, err);
 }
 
 int http_server_port(const struct http_server *server)
