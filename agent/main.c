@@ -23,6 +23,7 @@
 #define TICK_MS		 50
 #define STOP_GRACE_MS	 10000
 #define JOURNAL_FLUSH_MS 10000
+#define JOURNAL_ALONE_MS 1000 /* while Redis is away: what it is not told only we know */
 
 static struct {
 	int argc;
@@ -31,16 +32,32 @@ static struct {
 
 /* ---- what the parts share ---- */
 
+static void note_use_in_journal(struct agent *agent, const struct model *model)
+{
+	int64_t age = mono_since(model->use.last, clock_mono());
+	int64_t now = beat_redis_now(agent->beat);
+
+	/* Redis has not been there yet: our own clock is the best guess at its one. */
+	journal_note_use(agent->journal, model->name, (now != 0 ? now : clock_wall_ms()) - age,
+			 use_source_name(model->use.source));
+}
+
+/* Uses that Redis may never hear of otherwise: it is away, and we are about to end, say. */
+static void note_untold_uses(struct agent *agent)
+{
+	for (const struct model *m = agent->inventory.models; m != NULL; m = m->hh.next) {
+		if (m->use.known && m->use.dirty && !m->gone)
+			note_use_in_journal(agent, m);
+	}
+}
+
 /*
  * Written at once: the command still stands in Redis, and an agent that died here would obey it
  * after its restart if it knew of the use no more.
  */
 static void keep_use(struct agent *agent, const struct model *model)
 {
-	int64_t age = mono_since(model->use.last, clock_mono());
-
-	journal_note_use(agent->journal, model->name, beat_redis_now(agent->beat) - age,
-			 use_source_name(model->use.source));
+	note_use_in_journal(agent, model);
 	if (journal_flush(agent->journal) != 0)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 }
@@ -131,8 +148,13 @@ static void on_space(struct agent *agent, const struct worker_event *ev)
 	int64_t before = agent_wanted_bytes(agent);
 
 	view->total_bytes = ev->total_bytes;
-	view->available_bytes = ev->available_bytes;
 	snprintf(view->disk, sizeof(view->disk), "%s", ev->disk);
+	/* True for all roots on this disk, unless a quota gives each its own space. */
+	for (int i = 0; i < agent->root_count; i++) {
+		if (strcmp(agent->views[i].disk, ev->disk) == 0 &&
+		    agent->views[i].total_bytes == ev->total_bytes)
+			agent->views[i].available_bytes = ev->available_bytes;
+	}
 	if (before == 0 && agent_wanted_bytes(agent) > 0) {
 		log_warn("+pressure", LOG_STR("root", ev->root->config.name),
 			 LOG_INT("available_bytes", ev->available_bytes),
@@ -209,7 +231,9 @@ static void flush_journal(struct agent *agent, struct mono now)
 
 	if (mono_since(agent->journal_due, now) < 0)
 		return;
-	agent->journal_due.ms = now.ms + JOURNAL_FLUSH_MS;
+	agent->journal_due.ms =
+		now.ms + (beat_registered(agent->beat) ? JOURNAL_FLUSH_MS : JOURNAL_ALONE_MS);
+	note_untold_uses(agent);
 	failed = journal_flush(agent->journal) != 0;
 	if (failed && !agent->journal_failed)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
@@ -371,6 +395,8 @@ static void stop(struct agent *agent)
 		if (agent->workers[i] != NULL)
 			worker_free(agent->workers[i]);
 	}
+	if (agent->beat != NULL)
+		note_untold_uses(agent);
 	if (agent->journal != NULL && journal_flush(agent->journal) != 0)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 	http_server_free(agent->http);

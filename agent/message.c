@@ -117,25 +117,25 @@ static void say_model(struct redis_args *args, struct said *said, struct model *
 	model->told_generation = model->report.generation;
 }
 
+static void add_fields(struct redis_args *args, const struct said *said, bool version);
+
 /* Starts a call of register.lua; the caller adds models and then those that are gone. */
-static void start_register(struct redis_args *args, const struct agent *agent,
+static void start_register(struct redis_args *args, const struct said *said,
 			   const char *incarnation, bool first, bool last)
 {
 	static const enum node_key keys[] = {KEY_STATE, KEY_LRU,	KEY_SIZE_GEN, KEY_STATUS,
 					     KEY_HOLD,	KEY_LRU_BEFORE, KEY_HOLDERS};
 
 	redis_script_start(args, &script_register, ARRAY_SIZE(keys));
-	add_keys(args, agent, keys, ARRAY_SIZE(keys));
+	add_keys(args, said->agent, keys, ARRAY_SIZE(keys));
 	redis_args_add(args, incarnation);
 	redis_args_add(args, first ? "1" : "0");
 	redis_args_add(args, last ? "1" : "0");
-	if (!first) {
+	/* Nobody may see the models without the roots that they are in. */
+	if (first)
+		add_fields(args, said, true);
+	else
 		redis_args_add(args, "0");
-		return;
-	}
-	redis_args_add(args, "1");
-	redis_args_add(args, "version");
-	redis_args_add(args, LARDER_VERSION);
 }
 
 void message_register(struct redis_args *args, struct said *said, const char *incarnation,
@@ -148,7 +148,7 @@ void message_register(struct redis_args *args, struct said *said, const char *in
 	said->last = *left == 0;
 	said->slack_ms = SLACK_MS;
 	said->uses = xcalloc(chunk, sizeof(*said->uses));
-	start_register(args, said->agent, incarnation, first, said->last);
+	start_register(args, said, incarnation, first, said->last);
 	redis_args_add_int(args, (int64_t)chunk);
 	for (; chunk > 0 && model != NULL; model = model->hh.next) {
 		if (model->gone)
@@ -198,7 +198,7 @@ bool message_differences(struct redis_args *args, struct said *said, const char 
 		return false;
 	said->slack_ms = SLACK_MS;
 	said->uses = xcalloc(changed, sizeof(*said->uses));
-	start_register(args, said->agent, incarnation, false, true);
+	start_register(args, said, incarnation, false, true);
 	redis_args_add_int(args, (int64_t)changed);
 	for (struct model *model = inv->models; model != NULL && changed > 0;
 	     model = model->hh.next) {
@@ -303,12 +303,18 @@ static void count_models(const struct agent *agent, struct mono now, struct coun
 		counts->attention += !agent->views[i].deletes;
 }
 
-static void add_fields(struct redis_args *args, const struct agent *agent, struct mono now)
+/* What the node's hash tells; its version only when it is told as a whole. */
+static void add_fields(struct redis_args *args, const struct said *said, bool version)
 {
+	const struct agent *agent = said->agent;
 	struct counts counts;
 
-	count_models(agent, now, &counts);
-	redis_args_add_int(args, 6 + agent->root_count);
+	count_models(agent, said->asked, &counts);
+	redis_args_add_int(args, 6 + version + agent->root_count);
+	if (version) {
+		redis_args_add(args, "version");
+		redis_args_add(args, LARDER_VERSION);
+	}
 	redis_args_add(args, "n");
 	redis_args_add_int(args, counts.downloaded);
 	redis_args_add(args, "downloading");
@@ -393,7 +399,7 @@ void message_beat(struct redis_args *args, struct said *said, const char *incarn
 	add_channel(args, agent, KEY_PRESSURE);
 	redis_args_add_int(args, (int64_t)inventory_told_downloaded(&agent->inventory));
 	redis_args_add_int(args, agent_wanted_bytes(agent));
-	add_fields(args, agent, said->asked);
+	add_fields(args, said, false);
 	add_uses(args, said);
 	add_holds(args, said);
 }

@@ -189,6 +189,12 @@ static void post_removed(struct worker *w, struct removal_request *req)
 {
 	struct worker_event *ev = new_event(w, WORKER_REMOVED);
 
+	/*
+	 * What came free is told before the receipt: a coordinator that saw the receipt alone would
+	 * find the disk as full as before, and free as much again.
+	 */
+	w->space_at.ms = 0;
+	look_at_space(w);
 	if (!req->tidy)
 		w->root->config.layout->doubt(w->root->layout_state, req->locator);
 	ev->removal = req;

@@ -352,10 +352,15 @@ static int parse_listen(const char *text, struct sockaddr_storage *addr, int *le
 	int rc;
 
 	*len = sizeof(*addr);
-	rc = colon == NULL ? -1 : evutil_parse_sockaddr_port(copy, (struct sockaddr *)addr, len);
+	/* Without a port libevent takes 0, "[::1]" for one. */
+	rc = colon == NULL || strspn(colon + 1, "0123456789") != strlen(colon + 1)
+		     ? -1
+		     : evutil_parse_sockaddr_port(copy, (struct sockaddr *)addr, len);
 	free(copy);
 	if (rc != 0)
-		return err_set(err, "cannot listen on \"%s\"; allowed is ADDRESS:PORT", text);
+		return err_set(err,
+			       "found \"%.60s\"; allowed is ADDRESS:PORT with a numeric address",
+			       text);
 	if (any && addr->ss_family == AF_INET6)
 		((struct sockaddr_in6 *)addr)->sin6_port = 0;
 	else if (any)
@@ -426,6 +431,14 @@ struct http_server *http_server_new(struct event_base *base,
 		return NULL;
 	}
 	return server;
+}
+
+int http_server_check_listen(const char *text, struct err *err)
+{
+	struct sockaddr_storage addr;
+	int len;
+
+	return parse_listen(text, &addr, &len, err);
 }
 
 int http_server_port(const struct http_server *server)

@@ -33,6 +33,9 @@ struct http_server_options {
 	void *arg;
 };
 
+/* 0 when `text` can stand in `listen` above, -1 with a sentence. */
+int http_server_check_listen(const char *text, struct err *err);
+
 /* Starts to listen. NULL with a sentence on error. */
 struct http_server *http_server_new(struct event_base *base,
 				    const struct http_server_options *options,

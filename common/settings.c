@@ -41,8 +41,9 @@ static int each_leaf(const struct setting *rows, void *base, const char *path, l
 			char below[NAME_SIZE + 1];
 
 			snprintf(below, sizeof(below), "%s.", leaf.name);
-			if (each_leaf(rows->group, (char *)base + rows->offset, below, fn, arg,
-				      err) != 0)
+			if (each_leaf(rows->group,
+				      base != NULL ? (char *)base + rows->offset : NULL, below, fn,
+				      arg, err) != 0)
 				return -1;
 		} else if (fn(&leaf, arg, err) != 0) {
 			return -1;
@@ -166,7 +167,8 @@ static int read_flags(const struct settings_program *program, int argc, char **a
 		if (each_leaf(program->rows, base, "", from_flag, &flag, err) != 0)
 			return -1;
 		if (!flag.taken)
-			return err_set(err, "unknown argument %.60s; see %s --help", argv[i],
+			/* Not its value: that may be a secret. */
+			return err_set(err, "unknown argument %.60s; see %s --help", name,
 				       program->name);
 		i += equals == NULL;
 	}
@@ -256,8 +258,8 @@ static void print_help(const struct settings_program *program)
 	       "variables, variables over the file:\n\n",
 	       program->name, program->summary, program->name, program->file, program->file_env);
 	each_leaf(program->rows, NULL, "", print_help_leaf, NULL, NULL);
-	printf("\nExit status: 0 stopped by a signal, 64 bad arguments, 78 bad configuration,\n"
-	       "1 anything else.\n");
+	printf("\nExit status: 0 stopped by a signal, 64 bad arguments, 69 it cannot start,\n"
+	       "78 bad configuration.\n");
 }
 
 static int print_reference_leaf(const struct leaf *leaf, void *arg, struct err *err)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/file_io.h"
+#include "common/http_server.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/xmem.h"
@@ -18,6 +19,11 @@ static int check_url(const cJSON *value, struct err *err)
 static int check_prefix(const cJSON *value, struct err *err)
 {
 	return key_prefix_valid(value->valuestring, err);
+}
+
+static int check_listen(const cJSON *value, struct err *err)
+{
+	return http_server_check_listen(value->valuestring, err);
 }
 
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
@@ -53,8 +59,8 @@ const struct setting redis_settings[] = {
 
 #define HTTP(name) .key = #name, .offset = offsetof(struct http_options, name)
 #define HTTP_ROWS(port)                                                                           \
-	{HTTP(listen), .type = SETTING_STRING, .def = "127.0.0.1:" port,                          \
-	 .allowed = "ADDRESS:PORT", .help = "where the HTTP API listens"},                        \
+	{HTTP(listen),		.type = SETTING_STRING,	   .def = "127.0.0.1:" port,              \
+	 .check = check_listen, .allowed = "ADDRESS:PORT", .help = "where the HTTP API listens"}, \
 		{HTTP(token), .type = SETTING_STRING, .flags = SETTING_NULLABLE | SETTING_SECRET, \
 		 .help = "the bearer token, if it is not in http.token_file"},                    \
 		{HTTP(token_file), .type = SETTING_STRING,                                        \

@@ -60,6 +60,21 @@ bool api_needs_redis(struct coordinator *c, struct http_request *req)
 	return false;
 }
 
+bool api_needs_leader(struct coordinator *c, struct http_request *req)
+{
+	if (!api_needs_redis(c, req))
+		return false;
+	if (leader_leads(c->leader))
+		return true;
+	if (*leader_id(c->leader) == '\0' ||
+	    strcmp(leader_id(c->leader), leader_own_id(c->leader)) == 0)
+		http_reply_error(req, 503, "not the leader; nobody leads now");
+	else
+		http_reply_error(req, 503, "not the leader; that is %s at %s", leader_id(c->leader),
+				 leader_address(c->leader));
+	return false;
+}
+
 static void get_livez(struct http_request *req, void *arg)
 {
 	(void)arg;
@@ -179,11 +194,8 @@ static void post_cycles(struct http_request *req, void *arg)
 {
 	struct coordinator *c = arg;
 
-	if (!leader_leads(c->leader)) {
-		http_reply_error(req, 503, "not the leader; that is %s at %s", leader_id(c->leader),
-				 leader_address(c->leader));
+	if (!api_needs_leader(c, req))
 		return;
-	}
 	if (!c->options.enabled) {
 		http_reply_error(req, 409, "automatic eviction is off: enabled is false");
 		return;

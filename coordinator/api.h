@@ -39,4 +39,7 @@ bool api_glob(struct http_request *req, const char *name, const char **glob);
 /* True when Redis is connected; otherwise 503 was answered. */
 bool api_needs_redis(struct coordinator *c, struct http_request *req);
 
+/* True when this one leads; otherwise 503 was answered, with where the leader is. */
+bool api_needs_leader(struct coordinator *c, struct http_request *req);
+
 #endif

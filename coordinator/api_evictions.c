@@ -11,7 +11,6 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/cycles.h"
 #include "coordinator/issue.h"
-#include "coordinator/leader.h"
 #include "coordinator/survey.h"
 
 #define LIST_MAX    100	  /* models or nodes in one request */
@@ -239,9 +238,7 @@ void api_post_evictions(struct http_request *req, void *arg)
 		cJSON_Delete(body);
 		return;
 	}
-	if (!leader_leads(c->leader)) {
-		http_reply_error(req, 503, "not the leader; that is %s at %s", leader_id(c->leader),
-				 leader_address(c->leader));
+	if (!api_needs_leader(c, req)) {
 		cJSON_Delete(body);
 		return;
 	}

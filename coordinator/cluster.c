@@ -165,8 +165,18 @@ static int oldest_first(const void *a, const void *b)
 	return strcmp(left->name, right->name);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct cluster_root *left = a, *right = b;
+
+	return strcmp(left->name, right->name);
+}
+
 void cluster_finish_node(struct cluster_node *node)
 {
+	/* Redis names the fields of a hash in any order, and in another one after each change. */
+	if (node->root_count > 1)
+		qsort(node->roots, node->root_count, sizeof(*node->roots), by_name);
 	if (node->model_total > 1)
 		qsort(node->models, node->model_total, sizeof(*node->models), oldest_first);
 	for (size_t i = 0; i < node->model_total && node->root_count > 0; i++) {

@@ -97,7 +97,7 @@ struct cluster_model *cluster_find_model(struct cluster_node *node, const char *
 bool cluster_add_root(struct cluster *cluster, struct cluster_node *node, const char *name,
 		      const char *text);
 
-/* After the last model and root: sorts the models and gives each its root. */
+/* After the last model and root: sorts both and gives each model its root. */
 void cluster_finish_node(struct cluster_node *node);
 
 #endif

@@ -122,9 +122,11 @@ static void on_subscribed(const struct redis_link_server *server, void *arg)
 	struct coordinator *c = arg;
 
 	(void)server;
-	/* Which nodes asked meanwhile is not known: look at all of them. */
-	if (leader_leads(c->leader))
-		cycles_demand(c->cycles);
+	if (!leader_leads(c->leader))
+		return;
+	/* Which nodes asked or answered meanwhile is not known: look at all of them. */
+	cycles_demand(c->cycles);
+	follow_all(c->follow);
 }
 
 static void on_unsubscribed(const char *why, void *arg)

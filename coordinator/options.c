@@ -1,6 +1,7 @@
 /* The coordinator's settings table. */
 #include "coordinator/options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/json_doc.h"
@@ -12,6 +13,18 @@
 static int check_overrides(const cJSON *value, struct err *err)
 {
 	return limits_check_overrides(value, NULL, err);
+}
+
+static int check_advertise(const cJSON *value, struct err *err)
+{
+	const char *text = value->valuestring, *colon = strrchr(text, ':');
+	size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
+	long port = digits > 0 && digits < 6 ? strtol(colon + 1, NULL, 10) : 0;
+
+	if (port < 1 || port > 65535 || colon[1 + digits] != '\0' || colon == text ||
+	    strpbrk(text, " \t/@") != NULL)
+		return err_set(err, "found \"%.60s\"; allowed is HOST:PORT", text);
+	return 0;
 }
 
 static const struct setting settings[] = {
@@ -40,7 +53,8 @@ static const struct setting settings[] = {
 	 .min = 1000, .max = DAY_MS, .help = "a command that is not executed by then is void"},
 	{ROW_MS(lease), .type = SETTING_DURATION, .def = "3s", .min = 1000, .max = 60000,
 	 .help = "how long a leadership lasts when it is not renewed"},
-	{ROW(advertise), .type = SETTING_STRING, .flags = SETTING_NULLABLE, .allowed = "HOST:PORT",
+	{ROW(advertise), .type = SETTING_STRING, .flags = SETTING_NULLABLE,
+	 .check = check_advertise, .allowed = "HOST:PORT",
 	 .help = "where other replicas and clients find this one's API; null: http.listen"},
 	{ROW(redis), .type = SETTING_GROUP, .group = redis_settings},
 	{ROW(http), .type = SETTING_GROUP, .group = http_settings_coordinator},

@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 from larder.cluster import Cluster
+from larder.disks import Disk
 from larder.hub import Hub
 from larder.judges import Judges
 
@@ -68,12 +69,55 @@ def cluster(directory):
     cluster.close()
 
 
+class Clusters:
+    """Clusters that the tests of one module share: for what changes nothing, or little."""
+
+    def __init__(self, base):
+        self.base = base
+        self.list = []
+
+    def make(self):
+        self.list.append(Cluster(pathlib.Path(tempfile.mkdtemp(dir=self.base))))
+        return self.list[-1]
+
+    def close(self):
+        for cluster in self.list:
+            cluster.close()
+            shutil.rmtree(cluster.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def clusters(base):
+    clusters = Clusters(base)
+    yield clusters
+    clusters.close()
+
+
 @pytest.fixture
 def root(directory):
     """An empty cache directory."""
     path = directory / "hub"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def make_disk(directory):
+    """Makes small disks: make_disk(kind="tmpfs", mib=16). Ask for it before `cluster`."""
+    disks = []
+
+    def make(*args, **kwargs):
+        disks.append(Disk(directory / f"disk{len(disks)}", *args, **kwargs))
+        return disks[-1]
+
+    yield make
+    for disk in disks:
+        disk.close()
+
+
+@pytest.fixture
+def disk(make_disk):
+    return make_disk()
 
 
 @pytest.fixture(scope="session")
@@ -104,9 +148,8 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if report.passed or not hasattr(item, "funcargs"):
         return
-    cluster = item.funcargs.get("cluster")
-    if cluster is None:
-        return
-    for process in cluster.processes():
+    shown = [item.funcargs["cluster"]] if "cluster" in item.funcargs else []
+    shown += item.funcargs["clusters"].list if "clusters" in item.funcargs else []
+    for process in [process for cluster in shown for process in cluster.processes()]:
         lines = process.log(whole=True).splitlines()
         report.sections.append((f"log of {process.name}", "\n".join(lines[-LOG_LINES:])))

@@ -201,8 +201,9 @@ static void test_models_find_roots(void **state)
 	assert_true(cluster_add_root(&c, &c.nodes[0], "nvme", ROOT "mode=delete"));
 	assert_true(cluster_add_root(&c, &c.nodes[0], "default", ROOT "mode=delete"));
 	cluster_finish_node(&c.nodes[0]);
-	assert_int_equal(c.nodes[0].models[0].root, 1);
-	assert_int_equal(c.nodes[0].models[1].root, 0);
+	assert_string_equal(c.nodes[0].roots[0].name, "default");
+	assert_int_equal(c.nodes[0].models[0].root, 0);
+	assert_int_equal(c.nodes[0].models[1].root, 1);
 	assert_int_equal(c.nodes[0].models[2].root, -1);
 	cluster_free(&c);
 }

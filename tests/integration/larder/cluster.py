@@ -113,6 +113,16 @@ class Cluster:
 
         return wait_until(found, timeout, f"{model} is {outcome}")
 
+    def wait_quiet(self):
+        """Waits until no command is open and no removal is under way."""
+
+        def quiet():
+            commands = [c.status()["open_commands"] for c in self.coordinators]
+            removals = [a.status()["removals"] for a in self.agents if a.process.running]
+            return not any(commands + removals)
+
+        wait_until(quiet, what="nothing is under way")
+
     def lru(self, node="n1"):
         return dict(self.db.zrange(f"larder:{{{node}}}:lru", 0, -1, withscores=True))
 

@@ -87,6 +87,9 @@ class Daemon:
     def reload(self, **changes):
         """SIGHUP after a change of the configuration; returns once it was taken up or refused."""
         self.write_config(**changes)
+        self.hup()
+
+    def hup(self):
         before = self.process.log().count("reload ")
         self.process.signal(signal.SIGHUP)
         wait_until(lambda: self.process.log().count("reload ") > before, what="reload")
@@ -206,6 +209,28 @@ class Coordinator(Daemon):
             return all(rows.get(n, {}).get("live") for n in nodes)
 
         wait_until(seen, what=f"{self.name} sees {nodes} alive")
+
+    def node(self, name):
+        rows = self.http.get_json("/v1/nodes", node=name)["nodes"]
+        return rows[0] if rows else None
+
+    def wait_models(self, count):
+        """Waits until Redis knows of so many models, whatever their status."""
+
+        def known():
+            answer = self.http.get("/v1/models", limit=1)
+            return answer.status == 200 and answer.json["total"] == count
+
+        wait_until(known, what=f"{self.name} sees {count} models")
+
+    def wait_victims(self, count):
+        """Waits until a cycle would evict so many models; that plan."""
+
+        def planned():
+            plan = self.plan()
+            return plan if plan["victim_count"] == count else None
+
+        return wait_until(planned, what=f"{count} victims are planned")
 
     def plan(self, **params):
         return self.http.get_json("/v1/plan", **params)
