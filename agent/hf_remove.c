@@ -15,6 +15,7 @@
 
 #include "agent/aside.h"
 #include "agent/busy.h"
+#include "agent/hf_access.h"
 #include "agent/hf_evidence.h"
 #include "agent/hf_lock.h"
 #include "agent/hf_refs.h"
@@ -112,9 +113,10 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 				      sizeof(task->why));
 	if (verdict == HF_DOWNLOADING || (verdict == HF_BROKEN && task->generation != 0))
 		return REMOVAL_REFUSED;
-	task->seen_used_wall_ms = hf_evidence_newest_use(task->root, rev);
-	if (task->generation != 0 && task->seen_used_wall_ms > task->used_wall_ms)
+	task->seen_used_wall_ms = hf_access_newest(task->root, rev);
+	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
+	hf_access_arm(task->root, &hr->repo, rev);
 	if (any_frozen(hr, rev))
 		return removal_end(task, REMOVAL_REFUSED, "immutable files");
 	return REMOVAL_GOES_ON;
@@ -293,6 +295,10 @@ enum removal_outcome hf_remove_look_again(struct removal_task *task)
 		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
+	task->seen_used_wall_ms = hf_access_newest_moved(
+		task->root, &hr->repo, &hr->repo.revisions[hr->repo.revision_count - 1]);
+	if (removal_used_since(task))
+		return removal_end(task, REMOVAL_REFUSED, "used: read at the last moment");
 	if (!busy_partial(task->busy))
 		return REMOVAL_GOES_ON;
 	return lease_files(task, hf_repo_find(&hr->repo, hr->commit), hr->whole, false);

@@ -355,7 +355,7 @@ static enum removal_outcome dir_check(struct removal_task *task)
 	    (report.status == MODEL_ERROR && task->generation != 0))
 		return removal_end(task, REMOVAL_REFUSED, "%s", report.why);
 	task->seen_used_wall_ms = sum.used_ms;
-	if (task->generation != 0 && sum.used_ms > task->used_wall_ms)
+	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
 	if (sum.frozen)
 		return removal_end(task, REMOVAL_REFUSED, "immutable files");
@@ -448,7 +448,7 @@ static const char *in_parent(char *buf, size_t size, const struct dir_removal *d
 }
 
 /* What was moved must be what was checked: nothing added, nothing else in its place. */
-static bool same_as_checked(const struct removal_task *task, const char *moved)
+static bool same_as_checked(struct removal_task *task, const char *moved)
 {
 	const struct dir_removal *dr = task->layout_data;
 	struct root quiet = *task->root;
@@ -459,6 +459,8 @@ static bool same_as_checked(const struct removal_task *task, const char *moved)
 	quiet.leases = false; /* trying one would break those that are held */
 	same = tree_read(tree, &quiet, moved, &sum) == 0 && sum.generation == dr->generation;
 	tree_free(tree);
+	if (same)
+		task->seen_used_wall_ms = sum.used_ms;
 	return same;
 }
 
@@ -472,6 +474,8 @@ static enum removal_outcome dir_look_again(struct removal_task *task)
 		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
+	if (removal_used_since(task))
+		return removal_end(task, REMOVAL_REFUSED, "used: read at the last moment");
 	if (!busy_partial(task->busy))
 		return REMOVAL_GOES_ON;
 	return lease_tree(task, moved, false);

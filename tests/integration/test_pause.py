@@ -8,46 +8,12 @@ import threading
 import pytest
 
 from larder.caches import A, B, Cache, model_name, orphans
+from larder.paused import EARLY, LATE, Paused, waits_for_a_lease
 from larder.removals import CASES, REPO, SIZE
-from larder.trees import dangling, left_by_larder
+from larder.trees import left_by_larder
 from larder.wait import wait_until
 
-EARLY = ("removal-check", "removal-intent", "removal-claim")
-LATE = ("removal-moved", "removal-commit", "removal-clean")
 C = "c" * 40
-
-
-class Paused:
-    """A removal of a case's model that waits at `point`."""
-
-    def __init__(self, cluster, root, kind, point):
-        self.cluster = cluster
-        self.case = CASES[kind](root)
-        self.agent = cluster.agent(self.case.config, start=False)
-        self.gate = self.agent.pause(point).shut()
-        self.agent.start(**self.gate.env).wait_ready()
-        cluster.coordinator().wait_sees(self.agent.name)
-        cluster.wait_lru(self.case.name)
-        row = cluster.order(self.case.name)
-        assert row["outcome"] == "issued", row
-        self.command = row["id"]
-        self.gate.reached()
-
-    def go_on(self):
-        self.gate.open()
-        return self.cluster.receipt(self.command)
-
-    def assert_refused(self, *words):
-        receipt = self.go_on()
-        assert receipt["outcome"] == "refused", receipt
-        assert receipt["why"].startswith(words), receipt
-        assert receipt["bytes"] == 0
-        assert left_by_larder(self.case.root) == []
-        assert self.case.whole()
-
-    def assert_tidy(self):
-        wait_until(lambda: left_by_larder(self.case.root) == [], what="the trash is emptied")
-        assert dangling(self.case.root) == []
 
 
 @pytest.fixture
@@ -58,11 +24,6 @@ def paused(cluster, root):
 def open_blob(case):
     """The file itself, not by way of a link: no access time tells of it."""
     return open(os.path.realpath(case.links[-1]), "rb")
-
-
-def waits_for_a_lease():
-    with open("/proc/locks") as locks:
-        return any("LEASE" in line and "BREAKING" in line for line in locks)
 
 
 # ---- somebody uses it ----
@@ -91,18 +52,19 @@ def test_mapped_before_the_leases_are_taken(paused, kind):
 def test_opened_by_its_folder_after_the_rename(paused, kind):
     """A process that stands in the folder still reaches the files: it is undone for him."""
     removal = paused(kind, "removal-claim")
-    folder = os.open(removal.case.private[-1].parent, os.O_RDONLY)
+    file = removal.case.private[-1]
+    folder = os.open(file.parent, os.O_RDONLY)
     moved = removal.agent.pause("removal-moved").shut()
     removal.gate.open()
     moved.reached()
     opened = []
 
     def run():
-        opened.append(os.open(removal.case.private[-1].name, os.O_RDONLY, dir_fd=folder))
+        opened.append(os.open(file.name, os.O_RDONLY, dir_fd=folder))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    wait_until(waits_for_a_lease, what="the open waits for the lease")
+    wait_until(lambda: waits_for_a_lease(file, folder), what="the open waits for the lease")
     moved.open()
     removal.assert_refused("busy")
     thread.join(60)
