@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from larder.caches import A, B, Cache, model_name, orphans
+from larder.caches import A, B, Cache, age_everything, model_name, orphans
 from larder.paused import EARLY, LATE, Paused, waits_for_a_lease
 from larder.removals import CASES, REPO, SIZE
 from larder.trees import left_by_larder
@@ -91,6 +91,34 @@ def test_opened_after_the_commit_its_bytes_are_not_counted(paused):
     os.close(weights)
     os.close(folder)
     removal.case.assert_removed()
+
+
+def test_big_file_is_there_in_full_or_not_at_all(cluster, root):
+    """Where freeing blocks is slow, big files are shortened step by step: nobody sees that."""
+    size = 4 << 40
+    (root / "engine").mkdir()
+    with open(root / "engine/weights.bin", "wb") as file:
+        file.truncate(size)
+    age_everything(root, 864000)
+    folder = os.open(root / "engine", os.O_RDONLY)
+    agent = cluster.agent({"path": str(root), "layout": "directory"}, start=False)
+    gate = agent.pause("reap").shut()
+    agent.start(**gate.env).wait_ready()
+    cluster.coordinator().wait_sees(agent.name)
+    cluster.wait_lru("dir:engine@-")
+    command = cluster.order("dir:engine@-")["id"]
+    gate.reached()
+    gate.open()
+    sizes = set()
+    try:
+        while True:
+            weights = os.open("weights.bin", os.O_RDONLY, dir_fd=folder)
+            sizes.add(os.fstat(weights).st_size)
+            os.close(weights)
+    except FileNotFoundError:
+        os.close(folder)
+    assert sizes <= {size}
+    assert cluster.receipt(command)["outcome"] == "deleted"
 
 
 @pytest.mark.parametrize("point", EARLY + ("removal-moved",))
