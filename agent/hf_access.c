@@ -31,23 +31,32 @@ int64_t hf_access_newest(const struct root *root, const struct hf_revision *rev)
 	return newest;
 }
 
-int64_t hf_access_newest_moved(const struct root *root, const struct hf_repo *repo,
-			       const struct hf_revision *rev)
+/* The newest access to a blob that is this revision's alone, as it is now. */
+static int64_t newest_of_blobs(const struct hf_repo *repo, const struct hf_revision *rev,
+			       unsigned revisions)
 {
 	int blobs_fd = disk_open_dir(repo->fd, "blobs");
 	int64_t newest = 0;
 
-	for (size_t i = 0; root->atimes && i < rev->file_count; i++) {
-		const struct hf_file *file = &rev->files[i];
+	for (size_t i = 0; blobs_fd >= 0 && i < rev->file_count; i++) {
+		const struct hf_blob *blob = rev->files[i].blob;
 		struct disk_stat st;
 
-		newest = later(newest, file->stat.atime_ms);
-		if (own_blob(file->blob, 2) && blobs_fd >= 0 &&
-		    disk_stat(blobs_fd, file->blob->name, &st) == 0)
+		if (own_blob(blob, revisions) && disk_stat(blobs_fd, blob->name, &st) == 0)
 			newest = later(newest, st.atime_ms);
 	}
 	if (blobs_fd >= 0)
 		close(blobs_fd);
+	return newest;
+}
+
+int64_t hf_access_newest_moved(const struct root *root, const struct hf_repo *repo,
+			       const struct hf_revision *rev)
+{
+	int64_t newest = root->atimes ? newest_of_blobs(repo, rev, 2) : 0;
+
+	for (size_t i = 0; root->atimes && i < rev->file_count; i++)
+		newest = later(newest, rev->files[i].stat.atime_ms);
 	return newest;
 }
 
@@ -95,6 +104,17 @@ int64_t hf_access_look(const struct root *root, int repo_fd, const char *path)
 		look.newest = 0; /* the next look tells */
 	close(look.fd);
 	return look.newest;
+}
+
+int64_t hf_access_newest_now(const struct root *root, const struct hf_repo *repo,
+			     const struct hf_revision *rev)
+{
+	int64_t newest = root->atimes ? newest_of_blobs(repo, rev, 1) : 0;
+
+	for (size_t i = 0; i < rev->dir_count; i++)
+		newest = later(newest,
+			       hf_access_look(root, repo->fd, repo->dirs[rev->first_dir + i].path));
+	return newest;
 }
 
 void hf_access_arm(const struct root *root, const struct hf_repo *repo,

@@ -19,6 +19,10 @@ struct root;
 /* The newest access when the repository was read; 0 where access times tell nothing. */
 int64_t hf_access_newest(const struct root *root, const struct hf_revision *rev);
 
+/* The same as it is now. What it looks at is armed. */
+int64_t hf_access_newest_now(const struct root *root, const struct hf_repo *repo,
+			     const struct hf_revision *rev);
+
 /*
  * The same for a revision that was read again from where it was moved to (hf_repo_read_moved), so
  * that each of its blobs counts twice; the blobs are looked at afresh.

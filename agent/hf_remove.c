@@ -228,7 +228,13 @@ enum removal_outcome hf_remove_take(struct removal_task *task)
 	outcome = lock_blobs(task, (int)(rev - hr->repo.revisions));
 	if (outcome == REMOVAL_GOES_ON)
 		outcome = lease_files(task, rev, snapshot, true);
-	return outcome;
+	if (outcome != REMOVAL_GOES_ON)
+		return outcome;
+	/* From here on whoever opens a file is seen by its lease; who came before and has left: */
+	task->seen_used_wall_ms = hf_access_newest_now(task->root, &hr->repo, rev);
+	if (removal_used_since(task))
+		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
+	return REMOVAL_GOES_ON;
 }
 
 /* ---- MOVE, LOOK AGAIN, undo, COMMIT ---- */
@@ -298,7 +304,7 @@ enum removal_outcome hf_remove_look_again(struct removal_task *task)
 	task->seen_used_wall_ms = hf_access_newest_moved(
 		task->root, &hr->repo, &hr->repo.revisions[hr->repo.revision_count - 1]);
 	if (removal_used_since(task))
-		return removal_end(task, REMOVAL_REFUSED, "used: read at the last moment");
+		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
 	if (!busy_partial(task->busy))
 		return REMOVAL_GOES_ON;
 	return lease_files(task, hf_repo_find(&hr->repo, hr->commit), hr->whole, false);
