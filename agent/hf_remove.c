@@ -18,6 +18,7 @@
 #include "agent/hf_access.h"
 #include "agent/hf_evidence.h"
 #include "agent/hf_lock.h"
+#include "agent/hf_merge.h"
 #include "agent/hf_refs.h"
 #include "agent/hf_repo.h"
 #include "agent/hf_shell.h"
@@ -310,6 +311,15 @@ enum removal_outcome hf_remove_look_again(struct removal_task *task)
 	return lease_files(task, hf_repo_find(&hr->repo, hr->commit), hr->whole, false);
 }
 
+/* A client has begun to make the same revision anew, and may rely on files that it saw before. */
+static enum undo_answer merge_snapshot(struct hf_removal *hr)
+{
+	char snapshot[512];
+
+	snprintf(snapshot, sizeof(snapshot), "snapshots/%s", hr->commit);
+	return hf_merge(hr->repo.fd, hr->whole, snapshot) == 0 ? UNDO_DONE : UNDO_REPLACED;
+}
+
 enum undo_answer hf_remove_undo(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
@@ -317,7 +327,7 @@ enum undo_answer hf_remove_undo(struct removal_task *task)
 
 	if (move_snapshot(hr, false) != 0) {
 		if (errno == EEXIST || errno == ENOTEMPTY)
-			answer = UNDO_REPLACED;
+			answer = merge_snapshot(hr);
 		else if (errno != ENOENT)
 			return UNDO_FAILED;
 	}

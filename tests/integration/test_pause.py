@@ -10,7 +10,7 @@ import pytest
 from larder.caches import A, B, Cache, age_everything, model_name, orphans
 from larder.paused import EARLY, LATE, Paused, waits_for_a_lease
 from larder.removals import CASES, REPO, SIZE
-from larder.trees import left_by_larder
+from larder.trees import digest, left_by_larder
 from larder.wait import wait_until
 
 C = "c" * 40
@@ -289,6 +289,27 @@ def test_its_place_is_taken_after_the_rename(paused, kind, point):
     assert [p.name for p in folder.iterdir()] == ["config.json"]
 
 
+@pytest.mark.parametrize("kind", ["classic", "last", "shared"])
+def test_client_makes_it_anew_when_it_should_be_put_back(paused, kind):
+    """He who was told that it stays finds it whole, and the client goes on with what it has begun."""
+    removal = paused(kind, "removal-moved")
+    case = removal.case
+    snapshot = case.links[0].parent
+    snapshot.mkdir()
+    config = case.before[str(case.links[0].relative_to(case.root))][1]
+    (snapshot / "config.json").symlink_to(config)
+    (snapshot / "parts").mkdir()
+    (snapshot / "parts/new.json").write_text("{}")
+    assert removal.agent.touch(case.name).status == 200
+    receipt = removal.go_on()
+    assert (receipt["outcome"], receipt["why"][:4]) == ("refused", "used"), receipt
+    assert left_by_larder(case.root) == []
+    assert [digest(link.resolve()) for link in case.links] == case.digests
+    assert (snapshot / "parts/new.json").read_text() == "{}"
+    assert (snapshot.parent.parent / "refs/main").read_text() == A
+    assert orphans(case.root) == []
+
+
 @pytest.mark.parametrize("kind", ["classic", "directory"])
 def test_its_place_is_taken_when_it_should_be_put_back(paused, kind):
     removal = paused(kind, "removal-moved")
@@ -297,7 +318,8 @@ def test_its_place_is_taken_when_it_should_be_put_back(paused, kind):
     (folder / "config.json").write_bytes(b"the new one")
     removal.agent.touch(removal.case.name)
     receipt = removal.go_on()
-    assert receipt["outcome"] in ("deleted", "refused"), receipt
+    # A commit is always the same, and is put together again. A plain directory is what stands there.
+    assert receipt["outcome"] == ("deleted" if kind == "directory" else "refused"), receipt
     removal.assert_tidy()
     assert (folder / "config.json").read_bytes() == b"the new one"
 
