@@ -63,28 +63,39 @@ def pair(number):
 
 
 PAIRS = [pair(number) for number in range(12)]
-DOWNLOADS = [(p["id"], r["refs"][0], p["type"]) for p in PAIRS for r in p["revisions"]]
+# Of clients that write to one file while they download, without a lock, only one does so at a time.
+DOWNLOADS = {"python-new": PAIRS, "python-old": PAIRS[:6], "npm": PAIRS[6:]}
+
+
+def eager(seconds):
+    """A policy that evicts what is not used for so long."""
+    return {"unused_threshold": f"{seconds:.0f}s", "min_age": f"{seconds:.0f}s"}
+
+
+def revisions(repos):
+    return [(p["id"], r["refs"][0], p["type"]) for p in repos for r in p["revisions"]]
 
 
 class World:
     """Two roots with models for each kind of user, an agent and a coordinator."""
 
-    def __init__(self, cluster, directory):
-        self.cluster = cluster
+    def __init__(self, cluster, directory, judges):
+        self.cluster, self.judges = cluster, judges
         self.hub, self.engines = directory / "hub", directory / "engines"
         self.staging = directory / "staging"
         for folder in (self.hub, self.engines, self.staging):
             folder.mkdir()
         cluster.hub.add(*PAIRS)
         self.used = self.models("used", 12)
-        self.touched = self.models("touched", 3)
+        self.touched = self.models("touched", 6)
         self.many = self.models("many", 2, MANY)
         self.held = self.models("held", 1)
         self.ordered = self.models("ordered", 2)
         self.idle = self.models("idle", 3 * SECONDS)
         self.lasting = self.used + self.touched + self.many + self.held + self.ordered
-        for model in self.lasting:
-            model.make()
+        # The newest client makes a file that old ones warn of.
+        judges["python-new"].download(self.hub, "acme/tiny", "main")
+        self.clean = self.warnings()
 
     def models(self, label, count, sizes=SIZES):
         """`count` of them in each root."""
@@ -93,11 +104,8 @@ class World:
         engines = [Engine(*args, f"{label}{n}", sizes, "engines") for n in range(count)]
         return hubs + engines
 
-    def begin(self):
-        self.coordinator = self.cluster.coordinator(
-            check_interval="1s",
-            policy={"unused_threshold": f"{QUIET_S:.0f}s", "min_age": f"{QUIET_S:.0f}s"},
-        )
+    def begin(self, policy):
+        self.coordinator = self.cluster.coordinator(check_interval="1s", policy=policy)
         self.agent = self.cluster.agent(
             {"path": str(self.hub), "settle_time": "1s"},
             {"path": str(self.engines), "settle_time": "1s", "name": "engines"}
@@ -105,6 +113,10 @@ class World:
             name=NODE,
         )
         self.agent.wait_ready()
+
+    def fill(self):
+        for model in self.lasting:
+            model.make()
 
     def readers(self, directory, kills):
         """All kinds of readers; those who hold for long keep a model of their own busy."""
@@ -124,16 +136,16 @@ class World:
             ReaderProcess(directory, "seq", self.many, 6, **few),
         ]
 
-    def clients(self):
-        clients = [self.cluster.client(kind) for kind in KINDS]
+    def clients(self, every_s):
+        """Real ones."""
         return [
-            Downloader(20 + n, client, self.hub, DOWNLOADS) for n, client in enumerate(clients)
+            Downloader(kind, self.cluster.client(kind), self.hub, revisions(DOWNLOADS[kind]), every_s)
+            for kind in KINDS
         ]
 
-    def warnings(self, judges):
-        """What the clients say of the cache. The newest makes a file that old ones warn of."""
-        judges["python-new"].download(self.hub, "acme/tiny", "main")
-        return {kind: said["warnings"] for kind, said in judges.scan(self.hub).items()}
+    def warnings(self):
+        """What the clients say of the cache."""
+        return {kind: said["warnings"] for kind, said in self.judges.scan(self.hub).items()}
 
     def receipts(self):
         """How the commands ended."""
@@ -152,6 +164,12 @@ class World:
         )
         roots = self.hub, self.engines
         wait_until(lambda: not checker.left_over(*roots), ENDING_S, "nothing is left over")
+
+    def assert_right(self):
+        """The disks are tidy, everybody agrees on what is there, and the clients see no harm."""
+        self.settle()
+        self.assert_agreed()
+        assert self.warnings() == self.clean
 
     def on_disk(self):
         return checker.hub_models(self.hub) | checker.engine_models(self.engines, "engines")
@@ -174,7 +192,7 @@ class World:
 
     def assert_all_goes(self):
         """Nobody uses anything any more: nothing stays. What was found open is held for a while."""
-        self.coordinator.reload(policy={"unused_threshold": "1s", "min_age": "1s"})
+        self.coordinator.reload(policy=eager(1))
 
         def gone():
             for model in self.cluster.db.zrange(f"larder:{{{NODE}}}:hold", 0, -1):
@@ -182,8 +200,7 @@ class World:
             return not checker.model_folders(self.hub, self.engines)
 
         wait_until(gone, ENDING_S, "everything idle goes", every=0.5)
-        self.settle()
-        self.assert_agreed()
+        self.assert_right()
         assert [p.name for p in self.hub.iterdir() if p.name not in (".locks", "CACHEDIR.TAG")] == []
         assert list(self.engines.iterdir()) == []
 
@@ -196,23 +213,48 @@ def test_storm(cluster, judges, directory, hub, kills):
     No reader loses what he had opened or was told is kept, no loader with gaps shorter than the
     quiet time sees half of a model, and nothing idle stays.
     """
-    world = World(cluster, directory)
-    clean = world.warnings(judges)
-    world.begin()
+    world = World(cluster, directory, judges)
+    world.fill()
+    world.begin(eager(QUIET_S))
     storm = Storm()
     storm.add(Filler(10, world.lasting, world.idle))
-    storm.add(*world.readers(directory, kills), *world.clients())
-    storm.add(Toucher(30, world.agent, world.touched, 0.7 * QUIET_S))
-    storm.add(Evictor(31, world.coordinator, world.ordered))
+    storm.add(*world.readers(directory, kills), *world.clients(0.3))
+    storm.add(Toucher(30, world.agent, world.touched, 0.9 * QUIET_S, 30 * kills))
+    storm.add(Evictor(31, world.coordinator, [m.name for m in world.ordered]))
     if kills:
         storm.add(Killer(40, world.agent))
     storm.run(SECONDS)
-    print(storm.summary(), world.receipts())
+    print(storm.summary(), world.receipts(), storm.errors)
     assert storm.broken == []
-    world.settle()
-    world.assert_agreed()
-    assert world.warnings(judges) == clean
+    world.assert_right()
     assert storm.counts(ReaderProcess, "whole") > SECONDS
     assert storm.counts(Downloader, "loaded") > SECONDS
     assert storm.counts(Filler, "made") > SECONDS / 2, "hardly anything was evicted"
     world.assert_all_goes()
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(SECONDS + 4 * ENDING_S)
+def test_deletes_against_downloads(cluster, judges, directory):
+    """
+    Whatever clients download is deleted at once, again and again. What fails for them goes well when
+    it is done again, and nothing is left that no model needs.
+    """
+    world = World(cluster, directory, judges)
+    world.begin({})
+    storm = Storm()
+    storm.add(*world.clients(0.0))
+    clients = {worker.client.kind: worker.client for worker in storm.workers}
+    storm.add(Evictor(31, world.coordinator, ["hf:acme/*", "hf.d:acme/*"]))
+    storm.run(SECONDS)
+    print(storm.summary(), world.receipts(), storm.errors)
+    assert storm.broken == []
+    world.assert_right()
+    assert world.receipts()["deleted"] > SECONDS
+    assert storm.counts(Downloader, "loaded") > SECONDS
+    for kind in KINDS:
+        for repo, revision, what in revisions(DOWNLOADS[kind]):
+            folder = clients[kind].download(world.hub, repo, revision, type=what)
+            for path, content in cluster.hub.revision(repo, revision, what)["files"].items():
+                assert (folder / path).read_bytes() == content.read(0, content.size)
+    world.assert_right()

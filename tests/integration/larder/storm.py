@@ -12,7 +12,8 @@ import time
 from larder.clients import CLIENTS, ClientError
 
 REFILL_AFTER_S = 0.5
-TOUCH_EVERY_S = 0.3
+TOUCH_EVERY_S = 0.15
+UNDONE_S = 10
 EVICT_EVERY_S = 0.1
 TRIES = 6
 
@@ -106,9 +107,10 @@ class Toucher(Worker):
 
     every_s = TOUCH_EVERY_S
 
-    def __init__(self, seed, agent, models, keep_s):
+    def __init__(self, seed, agent, models, keep_s, restart_s):
         super().__init__(seed)
         self.agent, self.models, self.keep_s = agent, models, keep_s
+        self.restart_s = restart_s
         self.kept = []
 
     def act(self):
@@ -121,31 +123,42 @@ class Toucher(Worker):
             return
         self.counts[status] += 1
         if status == 200:
-            self.kept.append((asked + self.keep_s, model, self.places(model)))
-        while self.kept and self.kept[0][0] < time.monotonic() + self.keep_s / 2:
-            _, model, places = self.kept.pop(0)
-            self.judge(model, places)
+            # The touch may have stopped a removal that is being undone.
+            self.kept.append((asked, model, self.places(model, UNDONE_S)))
+        while self.kept and time.monotonic() - self.kept[0][0] > self.keep_s / 2:
+            self.judge(*self.kept.pop(0))
 
     @staticmethod
-    def places(model):
-        """Looks without using: neither follows a link nor reads."""
-        try:
-            return [os.lstat(path).st_ino for path in model.paths]
-        except FileNotFoundError:
-            return None
+    def places(model, patience_s):
+        """Looks without using: neither follows a link nor reads. None: it is not there."""
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                return [os.lstat(path).st_ino for path in model.paths]
+            except FileNotFoundError:
+                if time.monotonic() > end:
+                    return None
+                time.sleep(0.01)
 
-    def judge(self, model, places):
-        now = self.places(model)
+    def judge(self, asked, model, places):
+        now = self.places(model, 0)
+        age = time.monotonic() - asked
+        said = f"{time.time():.3f} {model.name}: touched {age:.3f} s ago"
         if places is None:
-            self.broken.append(f"{model.name}: not there right after it was said to be kept")
-        elif now != places:
-            self.broken.append(f"{model.name}: not kept, {places} has become {now}")
-        else:
+            self.broken.append(f"{said}, and not there right afterwards")
+        elif now == places:
             self.counts["kept"] += 1
+        elif age > self.keep_s:
+            self.counts["late"] += 1
+        # An agent that was killed in the middle of a removal puts the model back when it starts.
+        elif self.places(model, self.restart_s) == places:
+            self.counts["transient"] += 1
+        else:
+            self.broken.append(f"{said}, and not kept: {places} has become {now}")
 
 
 class Evictor(Worker):
-    """An operator who deletes by hand as fast as he can, often by force."""
+    """An operator who deletes by hand as fast as he can, often by force. `models`: names or globs"""
 
     every_s = EVICT_EVERY_S
 
@@ -155,7 +168,7 @@ class Evictor(Worker):
 
     def act(self):
         model = self.random.choice(self.models)
-        body = {"models": [model.name], "force": self.random.random() < 0.5}
+        body = {"models": [model], "force": self.random.random() < 0.5}
         answer = self.coordinator.http.post("/v1/evictions", body)
         if answer.status == 202:
             for row in answer.json["commands"]:
@@ -167,11 +180,11 @@ class Evictor(Worker):
 class Downloader(Worker):
     """A real client that downloads and loads; what fails must go well when it is done again."""
 
-    every_s = 0.3
-
-    def __init__(self, seed, client, cache, revisions):
+    def __init__(self, seed, client, cache, revisions, every_s=0.3):
         super().__init__(seed)
+        self.every_s = every_s
         self.client, self.cache, self.revisions = client, cache, revisions
+        self.errors = collections.Counter()
 
     def act(self):
         repo, revision, kind = self.random.choice(self.revisions)
@@ -184,9 +197,8 @@ class Downloader(Worker):
                 return
             except ClientError as error:
                 self.counts["errors"] += 1
+                self.errors[f"{self.client.kind} {error.name}: {error.message[:80]}"] += 1
                 errors.append(str(error))
-                if not error.enoent:
-                    break
         self.broken.append(f"{self.client.kind} {repo}@{revision}: " + " | ".join(errors))
 
 
@@ -233,6 +245,14 @@ class Storm:
 
     def counts(self, kind, key):
         return sum(w.counts[key] for w in self.workers if isinstance(w, kind))
+
+    @property
+    def errors(self):
+        """What clients complained of before it went well."""
+        found = collections.Counter()
+        for worker in self.workers:
+            found.update(getattr(worker, "errors", {}))
+        return dict(found)
 
     def summary(self):
         rows = collections.defaultdict(collections.Counter)
