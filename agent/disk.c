@@ -158,8 +158,8 @@ void disk_rearm_atime(int at, const char *name, const struct disk_stat *st)
 		{.tv_sec = st->atime_ns / 1000000000, .tv_nsec = st->atime_ns % 1000000000},
 		{.tv_nsec = UTIME_OMIT}};
 
-	if (st->atime_ns <= st->ctime_ns || st->atime_ns <= st->mtime_ns)
-		return; /* the next read will be recorded anyway */
+	if (disk_atime_armed(st))
+		return;
 	if (utimensat(at, name, times, AT_SYMLINK_NOFOLLOW) != 0)
 		errno = 0; /* not ours: a use is then seen once a day */
 }

@@ -51,8 +51,12 @@ int disk_readlink(int at, const char *name, char *buf, size_t size) MUST_USE;
 
 /*
  * On relatime mounts a second read within a day leaves no trace. Setting the access time to itself
- * moves the change time, after which the next read is recorded again.
+ * moves the change time, after which the next read is recorded again: it is armed.
  */
+static inline bool disk_atime_armed(const struct disk_stat *st)
+{
+	return st->atime_ns <= st->ctime_ns || st->atime_ns <= st->mtime_ns;
+}
 void disk_rearm_atime(int at, const char *name, const struct disk_stat *st);
 
 /*

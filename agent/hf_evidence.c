@@ -146,25 +146,3 @@ enum hf_verdict hf_evidence_verdict(const struct root *root, struct hf_repo *rep
 	gather(repo, rev, &ev, missing, sizeof(missing));
 	return hf_judge(&ev, why, size);
 }
-
-/* The access times that tell of a use of this revision alone. */
-static int64_t newest_use(const struct hf_revision *rev)
-{
-	int64_t newest = 0;
-
-	for (size_t i = 0; i < rev->file_count; i++) {
-		const struct hf_file *file = &rev->files[i];
-
-		if (file->stat.atime_ms > newest)
-			newest = file->stat.atime_ms;
-		if (file->blob != NULL && file->blob->kind == HF_BLOB_FILE &&
-		    file->blob->revisions == 1 && file->blob->stat.atime_ms > newest)
-			newest = file->blob->stat.atime_ms;
-	}
-	return newest;
-}
-
-int64_t hf_evidence_newest_use(const struct root *root, const struct hf_revision *rev)
-{
-	return root->atimes ? newest_use(rev) : 0;
-}

@@ -1,7 +1,4 @@
-/*
- * What a revision's files say about it: is it complete, how big is each file, when was it read
- * last.
- */
+/* What a revision's files say about it: is it complete, and how big is each file. */
 #ifndef LARDER_HF_EVIDENCE_H
 #define LARDER_HF_EVIDENCE_H
 
@@ -20,9 +17,6 @@ struct root;
 enum hf_verdict hf_evidence_verdict(const struct root *root, struct hf_repo *repo,
 				    struct hf_revision *rev, bool downloading, char *why,
 				    size_t size);
-
-/* The newest access time that tells of a use of this revision alone; 0 where there are none. */
-int64_t hf_evidence_newest_use(const struct root *root, const struct hf_revision *rev);
 
 /* The bytes behind a file of a revision. */
 int64_t hf_evidence_size(const struct hf_file *file);

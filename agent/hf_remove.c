@@ -15,8 +15,10 @@
 
 #include "agent/aside.h"
 #include "agent/busy.h"
+#include "agent/hf_access.h"
 #include "agent/hf_evidence.h"
 #include "agent/hf_lock.h"
+#include "agent/hf_merge.h"
 #include "agent/hf_refs.h"
 #include "agent/hf_repo.h"
 #include "agent/hf_shell.h"
@@ -112,9 +114,10 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 				      sizeof(task->why));
 	if (verdict == HF_DOWNLOADING || (verdict == HF_BROKEN && task->generation != 0))
 		return REMOVAL_REFUSED;
-	task->seen_used_wall_ms = hf_evidence_newest_use(task->root, rev);
-	if (task->generation != 0 && task->seen_used_wall_ms > task->used_wall_ms)
+	task->seen_used_wall_ms = hf_access_newest(task->root, rev);
+	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
+	hf_access_arm(task->root, &hr->repo, rev);
 	if (any_frozen(hr, rev))
 		return removal_end(task, REMOVAL_REFUSED, "immutable files");
 	return REMOVAL_GOES_ON;
@@ -252,7 +255,13 @@ enum removal_outcome hf_remove_take(struct removal_task *task)
 	outcome = lock_blobs(task, (int)(rev - hr->repo.revisions));
 	if (outcome == REMOVAL_GOES_ON)
 		outcome = lease_files(task, rev, snapshot, true);
-	return outcome;
+	if (outcome != REMOVAL_GOES_ON)
+		return outcome;
+	/* From here on whoever opens a file is seen by its lease; who came before and has left: */
+	task->seen_used_wall_ms = hf_access_newest_now(task->root, &hr->repo, rev);
+	if (removal_used_since(task))
+		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
+	return REMOVAL_GOES_ON;
 }
 
 /* ---- MOVE, LOOK AGAIN, undo, COMMIT ---- */
@@ -319,9 +328,22 @@ enum removal_outcome hf_remove_look_again(struct removal_task *task)
 		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
+	task->seen_used_wall_ms = hf_access_newest_moved(
+		task->root, &hr->repo, &hr->repo.revisions[hr->repo.revision_count - 1]);
+	if (removal_used_since(task))
+		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
 	if (!busy_partial(task->busy))
 		return REMOVAL_GOES_ON;
 	return lease_files(task, hf_repo_find(&hr->repo, hr->commit), hr->whole, false);
+}
+
+/* A client has begun to make the same revision anew, and may rely on files that it saw before. */
+static enum undo_answer merge_snapshot(struct hf_removal *hr)
+{
+	char snapshot[512];
+
+	snprintf(snapshot, sizeof(snapshot), "snapshots/%s", hr->commit);
+	return hf_merge(hr->repo.fd, hr->whole, snapshot) == 0 ? UNDO_DONE : UNDO_REPLACED;
 }
 
 enum undo_answer hf_remove_undo(struct removal_task *task)
@@ -331,7 +353,7 @@ enum undo_answer hf_remove_undo(struct removal_task *task)
 
 	if (move_snapshot(hr, false) != 0) {
 		if (errno == EEXIST || errno == ENOTEMPTY)
-			answer = UNDO_REPLACED;
+			answer = merge_snapshot(hr);
 		else if (errno != ENOENT)
 			return UNDO_FAILED;
 	}

@@ -299,6 +299,27 @@ int journal_back(struct journal *j, const char *model, struct receipt *receipt)
 	return rc;
 }
 
+static int write_use(struct journal *j, struct use_entry *use)
+{
+	int rc = append(j, journal_record_use(use->model, use->used_redis_ms, use->source), false);
+
+	use->dirty = rc != 0;
+	return rc;
+}
+
+int journal_keep_use(struct journal *j, const char *model)
+{
+	struct use_entry *use;
+	int rc = 0;
+
+	pthread_mutex_lock(&j->lock);
+	use = journal_state_use(&j->state, model);
+	if (use != NULL && use->dirty)
+		rc = write_use(j, use);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
 int journal_flush(struct journal *j)
 {
 	int rc = 0;
@@ -312,11 +333,8 @@ int journal_flush(struct journal *j)
 			log_error("-journal", LOG_STR("reason", err.text));
 	}
 	for (struct use_entry *use = j->state.uses; use != NULL && rc == 0; use = use->hh.next) {
-		if (!use->dirty)
-			continue;
-		rc = append(j, journal_record_use(use->model, use->used_redis_ms, use->source),
-			    false);
-		use->dirty = rc != 0;
+		if (use->dirty)
+			rc = write_use(j, use);
 	}
 	if (rc == 0)
 		reserve(j);

@@ -57,6 +57,8 @@ int64_t journal_use(const struct journal *journal, const char *model, const char
 void journal_note_use(struct journal *journal, const char *model, int64_t used_redis_ms,
 		      const char *source);
 void journal_forget_use(struct journal *journal, const char *model);
+/* Writes what was noted of one model, so that it outlives this process. 0, or -1 with errno. */
+int journal_keep_use(struct journal *journal, const char *model) MUST_USE;
 /* Writes what was noted, and makes the file small again when it has grown. 0, or -1 with errno. */
 int journal_flush(struct journal *journal) MUST_USE;
 

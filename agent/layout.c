@@ -36,6 +36,11 @@ void scan_report_free(struct scan_report *report)
 	memset(report, 0, sizeof(*report));
 }
 
+bool removal_used_since(const struct removal_task *task)
+{
+	return task->generation != 0 && task->seen_used_wall_ms > task->used_wall_ms;
+}
+
 enum removal_outcome removal_end(struct removal_task *task, enum removal_outcome outcome,
 				 const char *fmt, ...)
 {

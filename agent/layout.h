@@ -66,7 +66,7 @@ struct removal_task {
 	int64_t used_wall_ms;		  /* access times up to here were known to the decision */
 	struct busy *busy;		  /* leases and locks that are held */
 	char why[96];			  /* of an end other than DELETED */
-	int64_t seen_used_wall_ms;	  /* REFUSED "used": the access time that was found */
+	int64_t seen_used_wall_ms;	  /* the newest access time that was found */
 	uint64_t open_device, open_inode; /* REFUSED "busy": the file that is open */
 	void *layout_data;
 };
@@ -132,6 +132,13 @@ extern const struct layout layout_directory;
 /* Ends a step with a reason. Returns `outcome`. */
 enum removal_outcome removal_end(struct removal_task *task, enum removal_outcome outcome,
 				 const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/*
+ * Were the files read after the decision, as far as `seen_used_wall_ms` tells? Whoever has closed
+ * one file and not opened the next yet shows in nothing else. Never for a model in ERROR that is
+ * removed by hand.
+ */
+bool removal_used_since(const struct removal_task *task);
 
 /* The layout of that name, or NULL. */
 const struct layout *layout_find(const char *name);

@@ -355,7 +355,7 @@ static enum removal_outcome dir_check(struct removal_task *task)
 	    (report.status == MODEL_ERROR && task->generation != 0))
 		return removal_end(task, REMOVAL_REFUSED, "%s", report.why);
 	task->seen_used_wall_ms = sum.used_ms;
-	if (task->generation != 0 && sum.used_ms > task->used_wall_ms)
+	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
 	if (sum.frozen)
 		return removal_end(task, REMOVAL_REFUSED, "immutable files");
@@ -417,10 +417,37 @@ static enum removal_outcome dir_look(struct removal_task *task)
 	return lease_tree(task, task->locator, false);
 }
 
+/*
+ * What stands at `path` must be what was checked: nothing added, nothing else in its place, and
+ * nothing read since.
+ */
+static enum removal_outcome same_as_checked(struct removal_task *task, const char *path)
+{
+	const struct dir_removal *dr = task->layout_data;
+	struct root quiet = *task->root;
+	struct tree *tree = tree_new();
+	struct tree_sum sum;
+	bool same;
+
+	quiet.leases = false; /* trying one would break those that are held */
+	same = tree_read(tree, &quiet, path, &sum) == 0 && sum.generation == dr->generation;
+	tree_free(tree);
+	if (!same)
+		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
+	task->seen_used_wall_ms = sum.used_ms;
+	if (removal_used_since(task))
+		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
+	return REMOVAL_GOES_ON;
+}
+
 static enum removal_outcome dir_take(struct removal_task *task)
 {
+	enum removal_outcome outcome;
+
 	task->busy = busy_new(LEASES_MAX);
-	return lease_tree(task, task->locator, true);
+	outcome = lease_tree(task, task->locator, true);
+	/* From here on whoever opens a file is seen by its lease; who came before and has left: */
+	return outcome == REMOVAL_GOES_ON ? same_as_checked(task, task->locator) : outcome;
 }
 
 /* Renames an entry of the model's parent. */
@@ -458,29 +485,16 @@ static const char *in_parent(char *buf, size_t size, const struct dir_removal *d
 	return buf;
 }
 
-/* What was moved must be what was checked: nothing added, nothing else in its place. */
-static bool same_as_checked(const struct removal_task *task, const char *moved)
-{
-	const struct dir_removal *dr = task->layout_data;
-	struct root quiet = *task->root;
-	struct tree *tree = tree_new();
-	struct tree_sum sum;
-	bool same;
-
-	quiet.leases = false; /* trying one would break those that are held */
-	same = tree_read(tree, &quiet, moved, &sum) == 0 && sum.generation == dr->generation;
-	tree_free(tree);
-	return same;
-}
-
 static enum removal_outcome dir_look_again(struct removal_task *task)
 {
 	struct dir_removal *dr = task->layout_data;
 	char moved[sizeof(dr->parent) + ASIDE_NAME_SIZE];
+	enum removal_outcome outcome;
 
 	in_parent(moved, sizeof(moved), dr, dr->whole);
-	if (!same_as_checked(task, moved))
-		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
+	outcome = same_as_checked(task, moved);
+	if (outcome != REMOVAL_GOES_ON)
+		return outcome;
 	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
 	if (!busy_partial(task->busy))

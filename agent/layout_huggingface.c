@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "agent/hf_access.h"
 #include "agent/hf_evidence.h"
 #include "agent/hf_lock.h"
 #include "agent/hf_name.h"
@@ -23,17 +24,21 @@
 #include "common/xmem.h"
 
 #define SAMPLES 8
-/* A directory that changed this shortly before it was read may change again unseen. */
+/* For so long after a use all links of a revision are looked at: loaders go from one to the next.
+ */
+#define LIVELY_MS 600000
 /* Links made from shortly before a removal's end are looked at for this long. */
 #define MEND_BEFORE_MS 10000
 #define MEND_FOR_MS    90000
-#define RACY_NS	       INT64_C(2000000000)
+/* A directory that changed this shortly before it was read may change again unseen. */
+#define RACY_NS INT64_C(2000000000)
 
 /* A revision as it was read last. */
 struct known_revision {
 	struct model_report report; /* name and locator are made when the repository is read */
 	char *samples[SAMPLES];	    /* links whose access times are looked at, below the repo */
 	int64_t changed_ms;
+	bool armed; /* the next use of each of its files leaves a trace, whichever it is */
 };
 
 /* A blob of the repository that is a link into the shared store. */
@@ -179,7 +184,8 @@ static void keep_revision(struct hf_state *state, struct known_repo *known, stru
 	report->locator = xasprintf("%s/%s", repo->folder, rev->commit);
 	kept->changed_ms = rev->changed_ms;
 	measure(repo, rev, report);
-	report->used_wall_ms = hf_evidence_newest_use(state->root, rev);
+	report->used_wall_ms = hf_access_newest(state->root, rev);
+	kept->armed = hf_access_armed(rev);
 	choose_samples(rev, kept);
 	if (verdict == HF_DOWNLOADING)
 		known->hot = true;
@@ -289,24 +295,56 @@ static bool unchanged(const struct known_repo *known, int repo_fd)
 	return true;
 }
 
-static void look_at_samples(const struct root *root, struct known_repo *known, int repo_fd)
+static void look_at_samples(const struct root *root, struct known_revision *rev, int repo_fd)
 {
+	for (int j = 0; j < SAMPLES; j++) {
+		struct disk_stat st;
+
+		if (rev->samples[j] == NULL || disk_stat(repo_fd, rev->samples[j], &st) != 0)
+			continue;
+		if (st.atime_ms > rev->report.used_wall_ms)
+			rev->report.used_wall_ms = st.atime_ms;
+		if (root_writable(root))
+			disk_rearm_atime(repo_fd, rev->samples[j], &st);
+	}
+}
+
+/* All links of a revision, and the blobs, of which it cannot be told here whose they are. */
+static void look_at_all(const struct root *root, const struct known_repo *known,
+			struct known_revision *rev, int repo_fd)
+{
+	const char *commit = strchr(rev->report.locator, '/') + 1;
+	char folder[512];
+	size_t len = (size_t)snprintf(folder, sizeof(folder), "snapshots/%s", commit);
+
+	for (size_t i = 0; i < known->dir_count; i++) {
+		const char *path = known->dirs[i].path;
+		int64_t newest;
+
+		if (strncmp(path, folder, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+			continue;
+		newest = hf_access_look(root, repo_fd, path);
+		if (newest > rev->report.used_wall_ms)
+			rev->report.used_wall_ms = newest;
+	}
+	hf_access_look(root, repo_fd, "blobs");
+	rev->armed = true;
+}
+
+static void look_at_uses(const struct root *root, struct known_repo *known, int repo_fd)
+{
+	int64_t now = clock_wall_ms();
+
 	if (!root->atimes)
 		return;
 	for (size_t i = 0; i < known->revision_count; i++) {
 		struct known_revision *rev = &known->revisions[i];
+		const struct model_report *report = &rev->report;
 
-		for (int j = 0; j < SAMPLES; j++) {
-			struct disk_stat st;
-
-			if (rev->samples[j] == NULL ||
-			    disk_stat(repo_fd, rev->samples[j], &st) != 0)
-				continue;
-			if (st.atime_ms > rev->report.used_wall_ms)
-				rev->report.used_wall_ms = st.atime_ms;
-			if (root_writable(root))
-				disk_rearm_atime(repo_fd, rev->samples[j], &st);
-		}
+		look_at_samples(root, rev, repo_fd);
+		if (!rev->armed || (report->used_wall_ms > rev->changed_ms &&
+				    now - report->used_wall_ms < LIVELY_MS))
+			look_at_all(root, known, rev, repo_fd);
 	}
 }
 
@@ -332,7 +370,7 @@ static void scan_repo(struct hf_state *state, const char *folder)
 	fd = disk_open_dir(state->root->fd, folder);
 	if (fd >= 0 && known != NULL && unchanged(known, fd)) {
 		known->seen = true;
-		look_at_samples(state->root, known, fd);
+		look_at_uses(state->root, known, fd);
 		close(fd);
 		return;
 	}
@@ -354,7 +392,7 @@ static void scan_repo(struct hf_state *state, const char *folder)
 	}
 	known->seen = true;
 	keep_repo(state, known, &repo);
-	look_at_samples(state->root, known, repo.fd);
+	look_at_uses(state->root, known, repo.fd);
 	mend(state, known, &repo);
 	hf_repo_free(&repo);
 }

@@ -52,13 +52,13 @@ static void note_untold_uses(struct agent *agent)
 }
 
 /*
- * Written at once: the command still stands in Redis, and an agent that died here would obey it
- * after its restart if it knew of the use no more.
+ * Written before anybody relies on it: an agent that died now would find the command in Redis after
+ * its restart, and would obey it if it knew of the use no more.
  */
 static void keep_use(struct agent *agent, const struct model *model)
 {
 	note_use_in_journal(agent, model);
-	if (journal_flush(agent->journal) != 0)
+	if (journal_keep_use(agent->journal, model->name) != 0)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 }
 
@@ -68,7 +68,7 @@ enum agent_touch agent_use(struct agent *agent, struct model *model, struct mono
 	if (model->removal != NULL && !removal_veto(model->removal, "used"))
 		return TOUCH_TOO_LATE;
 	agent->uses[source] += use_note(&model->use, at, source);
-	if (model->removal != NULL)
+	if (model->removal != NULL || source == USE_API)
 		keep_use(agent, model);
 	return TOUCH_NOTED;
 }

@@ -51,9 +51,16 @@ static void failed(struct reaping *rp)
 		rp->result->error = errno;
 }
 
-/* Shortens a file step by step. Only with its lease held: whoever has it mapped would crash. */
+/*
+ * Shortens a file step by step that has no name any more, so that nobody can open what is left of
+ * it. Only while its lease is held: whoever has it mapped would crash.
+ */
 static void shrink(struct reaping *rp, int fd, int64_t size)
 {
+	struct disk_stat st;
+
+	if (disk_stat_fd(fd, &st) != 0 || st.links > 0)
+		return;
 	while (size > STEP_BYTES && disk_lease_holds(fd)) {
 		size -= STEP_BYTES;
 		if (disk_truncate(fd, size) != 0)
@@ -68,17 +75,16 @@ static void remove_file(struct reaping *rp, const char *name, const struct disk_
 	int fd = st->type == DISK_FILE && st->links == 1 ? disk_open_file(rp->fd, name, steps) : -1;
 	bool in_use = false;
 
-	if (fd >= 0 && rp->root->leases) {
+	if (fd >= 0 && rp->root->leases)
 		in_use = disk_lease_take(fd) != 0 && errno == EAGAIN;
-		if (!in_use && steps)
-			shrink(rp, fd, st->size_bytes);
-	}
 	if (disk_unlink(rp->fd, name) != 0) {
 		if (errno != ENOENT)
 			failed(rp);
 	} else if (st->type == DISK_FILE && st->links == 1) {
 		*(in_use ? &rp->result->deferred_bytes : &rp->result->freed_bytes) +=
 			st->used_bytes;
+		if (fd >= 0 && steps)
+			shrink(rp, fd, st->size_bytes);
 	}
 	if (fd >= 0)
 		close(fd);

@@ -18,6 +18,8 @@
 #define SAMPLES	  2
 /* A folder that changed this shortly before it was read may change again unseen. */
 #define RACY_MS 2000
+/* For so long after a read all files of a folder are looked at: loaders go from one to the next. */
+#define LIVELY_MS 600000
 
 /* One folder as it was read last: its own files summed up, and the names of its folders. */
 struct folder {
@@ -148,6 +150,16 @@ static int64_t later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+static void note_access(const struct walk *walk, struct folder *folder, int fd, const char *name,
+			const struct disk_stat *st)
+{
+	if (!walk->root->atimes)
+		return;
+	folder->own.used_ms = later(folder->own.used_ms, st->atime_ms);
+	if (root_writable(walk->root))
+		disk_rearm_atime(fd, name, st);
+}
+
 static void note_file(const struct walk *walk, struct folder *folder, int fd, const char *name,
 		      const struct disk_stat *st)
 {
@@ -160,8 +172,7 @@ static void note_file(const struct walk *walk, struct folder *folder, int fd, co
 		own->exclusive_bytes += st->used_bytes;
 	own->modified_ms = later(own->modified_ms, st->mtime_ms);
 	own->changed_ms = later(own->changed_ms, st->mtime_ms);
-	if (walk->root->atimes)
-		own->used_ms = later(own->used_ms, st->atime_ms);
+	note_access(walk, folder, fd, name, st);
 	/* It may be growing, which its folder does not show. */
 	if (walk->now_ms - st->mtime_ms < later(walk->root->config.settle_ms, RACY_MS))
 		folder->hot = true;
@@ -191,7 +202,9 @@ static int read_entry(const char *name, void *arg)
 	folder->own.frozen |= st.frozen;
 	switch (st.type) {
 	case DISK_FILE: note_file(ea->walk, folder, ea->fd, name, &st); return 0;
-	case DISK_LINK: return 0; /* goes with the folder; what it points at is not ours */
+	case DISK_LINK: /* goes with the folder; what it points at is not ours */
+		note_access(ea->walk, folder, ea->fd, name, &st);
+		return 0;
 	case DISK_DIRECTORY:
 		folder->folders = xgrow(folder->folders, folder->folder_count,
 					&folder->folder_capacity, sizeof(*folder->folders));
@@ -221,6 +234,14 @@ static int read_folder(const struct walk *walk, struct folder *folder, int fd,
 	return 0;
 }
 
+/* Read lately: others of its files may be read next, and each read must leave a trace. */
+static bool lively(const struct walk *walk, const struct folder *folder)
+{
+	const struct tree_sum *own = &folder->own;
+
+	return own->used_ms > own->changed_ms && walk->now_ms - own->used_ms < LIVELY_MS;
+}
+
 /* An unchanged folder: only its largest files are looked at, for uses and for growth. */
 static bool still_valid(const struct walk *walk, struct folder *folder, int fd,
 			const struct disk_stat *st)
@@ -234,22 +255,9 @@ static bool still_valid(const struct walk *walk, struct folder *folder, int fd,
 		if (disk_stat(fd, folder->samples[i], &file) != 0 ||
 		    file.size_bytes != folder->sample_bytes[i])
 			return false;
-		if (walk->root->atimes)
-			folder->own.used_ms = later(folder->own.used_ms, file.atime_ms);
+		note_access(walk, folder, fd, folder->samples[i], &file);
 	}
-	return true;
-}
-
-static void rearm_samples(const struct walk *walk, const struct folder *folder, int fd)
-{
-	if (!walk->root->atimes || !root_writable(walk->root))
-		return;
-	for (int i = 0; i < SAMPLES && folder->samples[i] != NULL; i++) {
-		struct disk_stat file;
-
-		if (disk_stat(fd, folder->samples[i], &file) == 0)
-			disk_rearm_atime(fd, folder->samples[i], &file);
-	}
+	return !lively(walk, folder);
 }
 
 /* ---- the whole tree ---- */
@@ -311,7 +319,6 @@ static int walk_folder(struct walk *walk, int fd, const char *path, unsigned dep
 	folder->round = walk->tree->round;
 	if (!still_valid(walk, folder, fd, &st) && read_folder(walk, folder, fd, &st) != 0)
 		return -1;
-	rearm_samples(walk, folder, fd);
 	add_up(walk->sum, folder);
 	if (walk->root->breathe != NULL)
 		walk->root->breathe((struct root *)walk->root);

@@ -153,3 +153,23 @@ def test_model_downloaded_again_while_the_agent_was_dead(cluster, root):
     agent.wait_model(case.name)
     wait_until(lambda: left_by_larder(root) == [], what="the old one goes")
     case.assert_untouched()
+
+
+@pytest.mark.parametrize("kind", ["classic", "directory"])
+def test_touch_outlives_the_agent(cluster, root, kind):
+    """Nobody but the agent knows of it when it is killed; who was told yes can rely on it."""
+    case = CASES[kind](root)
+    agent = cluster.agent(case.config, beat_interval="1m").wait_ready()
+    cluster.coordinator(node_timeout="5m").wait_sees(agent.name)
+    cluster.wait_lru(case.name)
+    score = cluster.lru()[case.name]
+    assert agent.touch(case.name).status == 200
+    agent.kill9()
+    assert cluster.lru()[case.name] == score, "the touch has been told already"
+    row = cluster.order(case.name)
+    assert row["outcome"] == "issued", row
+    restart(cluster, agent)
+    receipt = cluster.receipt(row["id"])
+    assert (receipt["outcome"], receipt["why"][:4]) == ("refused", "used"), receipt
+    wait_until(lambda: cluster.lru()[case.name] > score, what="Redis is told of the use")
+    case.assert_untouched()

@@ -7,47 +7,13 @@ import threading
 
 import pytest
 
-from larder.caches import A, B, Cache, model_name, orphans
+from larder.caches import A, B, Cache, age_everything, model_name, orphans
+from larder.paused import EARLY, LATE, Paused, waits_for_a_lease
 from larder.removals import CASES, REPO, SIZE
-from larder.trees import dangling, left_by_larder
+from larder.trees import digest, left_by_larder
 from larder.wait import wait_until
 
-EARLY = ("removal-check", "removal-intent", "removal-claim")
-LATE = ("removal-moved", "removal-commit", "removal-clean")
 C = "c" * 40
-
-
-class Paused:
-    """A removal of a case's model that waits at `point`."""
-
-    def __init__(self, cluster, root, kind, point):
-        self.cluster = cluster
-        self.case = CASES[kind](root)
-        self.agent = cluster.agent(self.case.config, start=False)
-        self.gate = self.agent.pause(point).shut()
-        self.agent.start(**self.gate.env).wait_ready()
-        cluster.coordinator().wait_sees(self.agent.name)
-        cluster.wait_lru(self.case.name)
-        row = cluster.order(self.case.name)
-        assert row["outcome"] == "issued", row
-        self.command = row["id"]
-        self.gate.reached()
-
-    def go_on(self):
-        self.gate.open()
-        return self.cluster.receipt(self.command)
-
-    def assert_refused(self, *words):
-        receipt = self.go_on()
-        assert receipt["outcome"] == "refused", receipt
-        assert receipt["why"].startswith(words), receipt
-        assert receipt["bytes"] == 0
-        assert left_by_larder(self.case.root) == []
-        assert self.case.whole()
-
-    def assert_tidy(self):
-        wait_until(lambda: left_by_larder(self.case.root) == [], what="the trash is emptied")
-        assert dangling(self.case.root) == []
 
 
 @pytest.fixture
@@ -58,11 +24,6 @@ def paused(cluster, root):
 def open_blob(case):
     """The file itself, not by way of a link: no access time tells of it."""
     return open(os.path.realpath(case.links[-1]), "rb")
-
-
-def waits_for_a_lease():
-    with open("/proc/locks") as locks:
-        return any("LEASE" in line and "BREAKING" in line for line in locks)
 
 
 # ---- somebody uses it ----
@@ -91,18 +52,19 @@ def test_mapped_before_the_leases_are_taken(paused, kind):
 def test_opened_by_its_folder_after_the_rename(paused, kind):
     """A process that stands in the folder still reaches the files: it is undone for him."""
     removal = paused(kind, "removal-claim")
-    folder = os.open(removal.case.private[-1].parent, os.O_RDONLY)
+    file = removal.case.private[-1]
+    folder = os.open(file.parent, os.O_RDONLY)
     moved = removal.agent.pause("removal-moved").shut()
     removal.gate.open()
     moved.reached()
     opened = []
 
     def run():
-        opened.append(os.open(removal.case.private[-1].name, os.O_RDONLY, dir_fd=folder))
+        opened.append(os.open(file.name, os.O_RDONLY, dir_fd=folder))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    wait_until(waits_for_a_lease, what="the open waits for the lease")
+    wait_until(lambda: waits_for_a_lease(file, folder), what="the open waits for the lease")
     moved.open()
     removal.assert_refused("busy")
     thread.join(60)
@@ -129,6 +91,34 @@ def test_opened_after_the_commit_its_bytes_are_not_counted(paused):
     os.close(weights)
     os.close(folder)
     removal.case.assert_removed()
+
+
+def test_big_file_is_there_in_full_or_not_at_all(cluster, root):
+    """Where freeing blocks is slow, big files are shortened step by step: nobody sees that."""
+    size = 4 << 40
+    (root / "engine").mkdir()
+    with open(root / "engine/weights.bin", "wb") as file:
+        file.truncate(size)
+    age_everything(root, 864000)
+    folder = os.open(root / "engine", os.O_RDONLY)
+    agent = cluster.agent({"path": str(root), "layout": "directory"}, start=False)
+    gate = agent.pause("reap").shut()
+    agent.start(**gate.env).wait_ready()
+    cluster.coordinator().wait_sees(agent.name)
+    cluster.wait_lru("dir:engine@-")
+    command = cluster.order("dir:engine@-")["id"]
+    gate.reached()
+    gate.open()
+    sizes = set()
+    try:
+        while True:
+            weights = os.open("weights.bin", os.O_RDONLY, dir_fd=folder)
+            sizes.add(os.fstat(weights).st_size)
+            os.close(weights)
+    except FileNotFoundError:
+        os.close(folder)
+    assert sizes <= {size}
+    assert cluster.receipt(command)["outcome"] == "deleted"
 
 
 @pytest.mark.parametrize("point", EARLY + ("removal-moved",))
@@ -299,6 +289,27 @@ def test_its_place_is_taken_after_the_rename(paused, kind, point):
     assert [p.name for p in folder.iterdir()] == ["config.json"]
 
 
+@pytest.mark.parametrize("kind", ["classic", "last", "shared"])
+def test_client_makes_it_anew_when_it_should_be_put_back(paused, kind):
+    """He who was told that it stays finds it whole, and the client goes on with what it has begun."""
+    removal = paused(kind, "removal-moved")
+    case = removal.case
+    snapshot = case.links[0].parent
+    snapshot.mkdir()
+    config = case.before[str(case.links[0].relative_to(case.root))][1]
+    (snapshot / "config.json").symlink_to(config)
+    (snapshot / "parts").mkdir()
+    (snapshot / "parts/new.json").write_text("{}")
+    assert removal.agent.touch(case.name).status == 200
+    receipt = removal.go_on()
+    assert (receipt["outcome"], receipt["why"][:4]) == ("refused", "used"), receipt
+    assert left_by_larder(case.root) == []
+    assert [digest(link.resolve()) for link in case.links] == case.digests
+    assert (snapshot / "parts/new.json").read_text() == "{}"
+    assert (snapshot.parent.parent / "refs/main").read_text() == A
+    assert orphans(case.root) == []
+
+
 @pytest.mark.parametrize("kind", ["classic", "directory"])
 def test_its_place_is_taken_when_it_should_be_put_back(paused, kind):
     removal = paused(kind, "removal-moved")
@@ -307,7 +318,8 @@ def test_its_place_is_taken_when_it_should_be_put_back(paused, kind):
     (folder / "config.json").write_bytes(b"the new one")
     removal.agent.touch(removal.case.name)
     receipt = removal.go_on()
-    assert receipt["outcome"] in ("deleted", "refused"), receipt
+    # A commit is always the same, and is put together again. A plain directory is what stands there.
+    assert receipt["outcome"] == ("deleted" if kind == "directory" else "refused"), receipt
     removal.assert_tidy()
     assert (folder / "config.json").read_bytes() == b"the new one"
 

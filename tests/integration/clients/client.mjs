@@ -36,9 +36,8 @@ async function scan(request) {
   return { warnings: info.warnings.map((w) => String(w.message ?? w)).sort(), repos };
 }
 
-// Downloads, then reads every file.
-async function load(request) {
-  const folder = await download(request);
+// Reads every file of a folder.
+async function read({ folder }) {
   let total = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isDirectory()) total += (await readFile(join(entry.parentPath ?? entry.path, entry.name))).length;
@@ -46,8 +45,11 @@ async function load(request) {
   return total;
 }
 
+// Downloads, then reads.
+const load = async (request) => read({ folder: await download(request) });
+
 const version = async () => require("@huggingface/hub/package.json").version;
-const operations = { version, download, scan, load };
+const operations = { version, download, scan, read, load };
 
 async function answer(request) {
   try {

@@ -105,11 +105,10 @@ def unreferenced(request):
     return sorted(str(p) for p in _shared_blobs.unreferenced_shared_blobs(request["cache"]))
 
 
-def load(request):
-    """Downloads and reads every file through a mapping, as an engine does."""
-    folder = pathlib.Path(download(request))
+def read(request):
+    """Reads every file of a folder through a mapping, as an engine does."""
     total = 0
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(pathlib.Path(request["folder"]).rglob("*")):
         if path.is_dir() or not path.name.endswith(LOADED_SUFFIXES):
             continue
         with open(path, "rb") as file:
@@ -118,6 +117,11 @@ def load(request):
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 total += sum(mapped[::4096])
     return total
+
+
+def load(request):
+    """Downloads and reads."""
+    return read({"folder": download(request)})
 
 
 def chain(error):
@@ -131,7 +135,7 @@ def chain(error):
 OPERATIONS = {
     f.__name__: f
     for f in (version, download, download_file, probe_missing, try_load, scan, share)
-    + (unreferenced, load)
+    + (unreferenced, read, load)
 }
 
 

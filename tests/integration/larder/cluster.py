@@ -6,6 +6,7 @@ from larder import trees
 from larder.clients import Client
 from larder.daemons import Agent, Coordinator
 from larder.hub import Hub
+from larder.proxy import Proxy
 from larder.redis_server import RedisServer
 from larder.wait import wait_until
 
@@ -21,6 +22,7 @@ class Cluster:
         self.coordinators = []
         self.clients = []
         self.servers = []
+        self.proxies = []
         self._hub = None
 
     # ---- parts ----
@@ -39,6 +41,11 @@ class Cluster:
     @property
     def db(self):
         return self.redis.client()
+
+    def proxy(self):
+        """In front of Redis, for a daemon whose `url` is the proxy's."""
+        self.proxies.append(Proxy(self.redis.socket))
+        return self.proxies[-1]
 
     @property
     def hub(self):
@@ -144,6 +151,8 @@ class Cluster:
                 part.stop()
             except AssertionError as error:
                 errors.append(str(error))
+        for proxy in self.proxies:
+            proxy.close()
         for process in self.processes():
             try:
                 process.check_log()

@@ -58,8 +58,11 @@ class Hub:
             if r["method"] == "GET" and r["range"] != "bytes=0-0"
         }
 
+    def revision(self, repo_id, revision, kind="model"):
+        return self.state.repos.find(kind, repo_id, revision)
+
     def content(self, repo_id, revision, path, kind="model"):
-        return self.state.repos.find(kind, repo_id, revision)["files"][path]
+        return self.revision(repo_id, revision, kind)["files"][path]
 
     def close(self):
         with self.state.changed:

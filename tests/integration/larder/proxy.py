@@ -1,0 +1,77 @@
+"""A proxy in front of Redis, in this process, that can keep answers back for a while."""
+
+import contextlib
+import socket
+import threading
+
+from larder.wait import wait_until
+
+CHUNK = 65536
+
+
+class Proxy:
+    """Passes on what comes; the answers to marked requests wait while answers_held()."""
+
+    def __init__(self, socket_path):
+        self.target = str(socket_path)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.open = threading.Event()
+        self.open.set()
+        self.mark = None
+        self.held = 0
+        self.threads = []
+        self._start(self._accept)
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.server.getsockname()[1]}"
+
+    def _start(self, run, *args):
+        self.threads.append(threading.Thread(target=run, args=args, daemon=True))
+        self.threads[-1].start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return  # closed
+            redis = socket.socket(socket.AF_UNIX)
+            redis.connect(self.target)
+            self._start(self._pump, client, redis, True)
+            self._start(self._pump, redis, client, False)
+
+    def _pump(self, source, sink, request):
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                if request and self.mark is not None and self.mark in data:
+                    self.mark = None
+                    self.held += 1
+                    self.open.clear()
+                if not request:
+                    self.open.wait()
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    @contextlib.contextmanager
+    def answers_held(self, mark):
+        """From the first request that holds `mark` on, no answer gets through until the end."""
+        self.held, self.mark = 0, mark
+        try:
+            yield
+        finally:
+            self.mark = None
+            self.open.set()
+
+    def wait_held(self):
+        wait_until(lambda: self.held, what="the request has come")
+
+    def close(self):
+        """Once those who use it have ended."""
+        self.open.set()
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+        for thread in self.threads:
+            thread.join(10)
