@@ -52,7 +52,9 @@ int disk_open_dir(int at, const char *path)
 
 int disk_open_root(const char *path)
 {
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
+
+	return fd >= 0 || errno != EPERM ? fd : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int disk_open_file(int at, const char *name, bool writable)
