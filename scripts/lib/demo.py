@@ -17,6 +17,7 @@ POLICY = {"type": "lru", "unused_threshold": "7d"}
 # How often the floor is set anew when others move the free space of the disk meanwhile.
 AIM_TRIES = 20
 AIM_AGAIN_S = 4
+RECENTLY_MS = 3600 * 1000
 # The models of node-c have 64 units each: with half of one to spare, two have to go.
 SIZE, SPARE_ROOM = 64, 32
 SPACE_VICTIMS = ["llama-70b", "mixtral"]
@@ -155,7 +156,7 @@ def judge(cluster):
         # falcon goes too when others have filled this disk in the very moment.
         if left not in (names, names - {"falcon"}):
             raise Failed(f"{node} has {left}, not {names}")
-        for name in left:
+        for name in sorted(left):
             caches.use(cluster, node, name)
         say(f"{node}: no warning, {len(left)} models whole: {', '.join(sorted(left))}")
     caches.download(cluster, "node-a", "qwen-7b")
@@ -177,7 +178,15 @@ def summary(cluster):
             "gemma-2b (open), mistral-7b (pinned), bert-large (last copy)")
 
 
+def all_heard(cluster):
+    """Has Redis heard of what the last step has used, and downloaded again?"""
+    rows = cluster.get("/v1/models?limit=1000")["models"]
+    return (any("qwen-7b" in row["model"] for row in rows)
+            and all(row["status"] == "DOWNLOADED" and row["idle_ms"] < RECENTLY_MS for row in rows))
+
+
 def print_how_to(cluster):
+    wait_until(lambda: all_heard(cluster), 30, "the last uses are in Redis")
     cluster.write_tools()
     touched = name_of(cluster, "node-a", "phi-3")
     heading("it goes on running")
