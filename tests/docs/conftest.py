@@ -43,6 +43,14 @@ def cluster(directory):
     cluster.close()
 
 
+@pytest.fixture
+def root(directory):
+    """An empty cache directory."""
+    path = directory / "hub"
+    path.mkdir()
+    return path
+
+
 @pytest.fixture(scope="module")
 def docs_cluster(base):
     """The cluster of which README and docs speak; one for each module."""

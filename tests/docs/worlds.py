@@ -10,7 +10,6 @@ from larder.wait import wait_until
 GPT2 = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 LLAMA = "0e9e39f249a16976918f6564b8830bc894c89659"
 DAY_S = 86400
-GIB = 1 << 30
 
 
 def fill_hub(path):
@@ -38,7 +37,9 @@ class DocsCluster:
         (engines / "llama-tp2").mkdir(parents=True)
         (engines / "llama-tp2" / "rank0.engine").write_bytes(b"e" * 70000)
         age_everything(engines, 10 * DAY_S)
-        floor = shutil.disk_usage(self.directory).free + 500 * GIB
+        # Between what is free and what the disk has: a floor that cannot be reached.
+        disk = shutil.disk_usage(self.directory)
+        floor = disk.free + (disk.used // 2)
         policy = {"unused_threshold": "7d", "min_free_space_bytes": floor, "min_age": None}
         self.coordinator = self.cluster.coordinator(policy=policy, dry_run=True)
         roots = [hub, {"name": "engines", "path": str(engines), "layout": "directory"}]
