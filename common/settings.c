@@ -41,8 +41,9 @@ static int each_leaf(const struct setting *rows, void *base, const char *path, l
 			char below[NAME_SIZE + 1];
 
 			snprintf(below, sizeof(below), "%s.", leaf.name);
-			if (each_leaf(rows->group, (char *)base + rows->offset, below, fn, arg,
-				      err) != 0)
+			if (each_leaf(rows->group,
+				      base != NULL ? (char *)base + rows->offset : NULL, below, fn,
+				      arg, err) != 0)
 				return -1;
 		} else if (fn(&leaf, arg, err) != 0) {
 			return -1;

@@ -17,6 +17,7 @@ POLICY = {"type": "lru", "unused_threshold": "7d"}
 # How often the floor is set anew when others move the free space of the disk meanwhile.
 AIM_TRIES = 20
 AIM_AGAIN_S = 4
+FIRST_SCAN_S = 3600
 RECENTLY_MS = 3600 * 1000
 # The models of node-c have 64 units each: with half of one to spare, two have to go.
 SIZE, SPARE_ROOM = 64, 32
@@ -246,10 +247,10 @@ def run_root(cluster, root, layout, policy):
     layout = layout or find_layout(root)
     cluster.start_redis()
     cluster.start_agent("this-node", [{"path": str(root), "layout": layout, "report_only": True,
-                                       "leftover_max_age": None}])
+                                       "leftover_max_age": None}], FIRST_SCAN_S)
     cluster.start_coordinator({"enabled": True, "policy": policy, "check_interval": "1h",
                                "dry_run": True})
-    wait_until(lambda: counted(cluster), 1800, "the first scan")
+    wait_until(lambda: counted(cluster), 60, "the models are in Redis")
     heading(f"{root} as Larder sees it (layout {layout}); nothing is written or deleted")
     cluster.show("nodes")
     cluster.show("models", "--limit", "1000")

@@ -188,13 +188,15 @@ class Cluster:
         path.write_text(json.dumps(content, indent=1))
         return path
 
-    def start_agent(self, node, roots):
+    def start_agent(self, node, roots, timeout_s=60):
+        """Starts an agent, and waits until it has told Redis what it found in its first scan."""
         path = self.config(node, {
             "node_name": node, "state_dir": str(self.dir / f"state-{node}"), "roots": roots,
             "beat_interval": "500ms", "scan_interval": "1s",
             "redis": {"url": f"redis://127.0.0.1:{self.redis_port}"},
             "http": {"listen": "127.0.0.1:0"}})
         self.agents[node] = self.start_daemon(node, "larder-agent", path)
+        self.wait_log(node, r"event=\+registered", timeout_s)
 
     def coordinator_config(self, content):
         token = self.dir / "token"

@@ -22,6 +22,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 # What differs from run to run, the longer forms first.
 CANONICAL = [
     (re.compile(r'"[A-Za-z0-9.-]+-\d+-[0-9a-f]{8}"'), '"INSTANCE"'),
+    (re.compile(r'(\\"by\\":)\\"[^"]*"'), r"\1USER"),
     (re.compile(r"\bdisk=\S+"), "disk=D"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)? ?(B|KiB|MiB|GiB|TiB)(?![A-Za-z])"), "SIZE"),
@@ -129,9 +130,11 @@ class Terminal:
 class Session:
     """A page's console blocks, run in one terminal, and in a second one where the page says so."""
 
-    def __init__(self, directory, env):
+    def __init__(self, directory, env, settled):
+        """`settled` tells that a silent command of a second terminal waits."""
         self.directory = directory
         self.env = env
+        self.settled = settled
         self.terminal = Terminal(directory, env)
         self.second = []
 
@@ -152,7 +155,8 @@ class Session:
         terminal = Terminal(self.directory, self.env)
         self.second.append((block, terminal, shown))
         terminal.start(command)
-        wait_until(lambda: terminal.output, TIMEOUT_S, f"{command} says something")
+        begun = lambda: terminal.output or self.settled()  # noqa: E731
+        wait_until(begun, TIMEOUT_S, f"{command} has begun")
         return []
 
     def finish(self):
