@@ -134,7 +134,7 @@ class Cluster:
                 raise Failed(f"{name} has ended")
             return found
 
-        return wait_until(seen, timeout_s, f"{name} starts")
+        return wait_until(seen, timeout_s, f"{name} logs {pattern}")
 
     def start_daemon(self, name, program, config):
         """Starts a daemon on a free port, and returns its address."""
