@@ -98,7 +98,8 @@ def age(cluster):
     for node, models in NODES.items():
         for name, (_, days) in models.items():
             then = time.time() - days * DAY_S
-            for path in (hub_dir(cluster, node) / f"models--acme--{name}").rglob("*"):
+            # All are found first: finding may follow links, which is an access to them.
+            for path in list((hub_dir(cluster, node) / f"models--acme--{name}").rglob("*")):
                 if path.is_symlink() or path.is_file():
                     os.utime(path, (then, then), follow_symlinks=False)
 
