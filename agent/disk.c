@@ -52,7 +52,9 @@ int disk_open_dir(int at, const char *path)
 
 int disk_open_root(const char *path)
 {
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
+
+	return fd >= 0 || errno != EPERM ? fd : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int disk_open_file(int at, const char *name, bool writable)
@@ -123,7 +125,7 @@ int disk_stat_fd(int fd, struct disk_stat *out)
 	return stat_at(fd, "", AT_EMPTY_PATH, out);
 }
 
-int disk_readlink(int at, const char *name, char *buf, size_t size)
+int disk_readlink(int at, const char *name, char *buf, size_t size, bool *marked)
 {
 	struct statx before, after;
 	ssize_t len;
@@ -146,8 +148,8 @@ int disk_readlink(int at, const char *name, char *buf, size_t size)
 			{.tv_sec = before.stx_atime.tv_sec, .tv_nsec = before.stx_atime.tv_nsec},
 			{.tv_nsec = UTIME_OMIT}};
 
-		if (utimensat(at, name, times, AT_SYMLINK_NOFOLLOW) != 0)
-			errno = 0; /* not our link: it then looks used, which keeps it longer */
+		if (utimensat(at, name, times, AT_SYMLINK_NOFOLLOW) != 0 && marked != NULL)
+			*marked = true;
 	}
 	return 0;
 }

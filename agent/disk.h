@@ -46,8 +46,12 @@ int disk_create(int at, const char *name, mode_t mode) MUST_USE;
 int disk_stat(int at, const char *name, struct disk_stat *out) MUST_USE;
 int disk_stat_fd(int fd, struct disk_stat *out) MUST_USE;
 
-/* Reads a link into `buf` (NUL-terminated) and puts its access time back. -1 when it is longer. */
-int disk_readlink(int at, const char *name, char *buf, size_t size) MUST_USE;
+/*
+ * Reads a link into `buf` (NUL-terminated) and puts its access time back. -1 when it is longer.
+ * `*marked` (may be NULL) becomes true when the access time has moved and could not be put back,
+ * because the link is somebody else's.
+ */
+int disk_readlink(int at, const char *name, char *buf, size_t size, bool *marked) MUST_USE;
 
 /*
  * On relatime mounts a second read within a day leaves no trace. Setting the access time to itself

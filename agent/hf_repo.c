@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/xmem.h"
 
 #define PATH_SIZE 4096
@@ -119,7 +120,7 @@ static void read_shared_blob(struct hf_repo *repo, int blobs_fd, struct hf_blob 
 	char target[PATH_SIZE];
 	const char *payload = NULL;
 
-	if (disk_readlink(blobs_fd, blob->name, target, sizeof(target)) == 0)
+	if (disk_readlink(blobs_fd, blob->name, target, sizeof(target), NULL) == 0)
 		payload = hf_link_payload(target);
 	if (payload == NULL) {
 		blob->kind = HF_BLOB_ODD;
@@ -201,7 +202,7 @@ static int read_link(struct reading *rd, const char *name, const struct disk_sta
 	const char *blob_name;
 	struct hf_blob *blob;
 
-	if (disk_readlink(rd->fd, name, target, sizeof(target)) != 0)
+	if (disk_readlink(rd->fd, name, target, sizeof(target), &repo->marked) != 0)
 		return -1;
 	blob_name = hf_link_blob(target, rd->depth);
 	if (blob_name == NULL) {
@@ -346,6 +347,7 @@ int hf_repo_read(int hub_fd, int store_fd, const char *folder, struct hf_repo *r
 	memset(repo, 0, sizeof(*repo));
 	repo->hub_fd = hub_fd;
 	repo->store_fd = store_fd;
+	repo->began_ms = clock_wall_ms();
 	repo->fd = disk_open_dir(hub_fd, folder);
 	if (repo->fd < 0 || disk_stat_fd(repo->fd, &st) != 0)
 		goto failed;

@@ -70,6 +70,8 @@ struct hf_repo {
 	struct hf_file *partials; /* downloads that have not ended: entries of blobs/ */
 	size_t partial_count, partial_capacity;
 	uint64_t mount;
+	int64_t began_ms; /* when reading it began, wall clock */
+	bool marked;	  /* reading has moved access times of links that could not be put back */
 	int hub_fd, store_fd; /* borrowed; store_fd is -1 without a shared store */
 };
 

@@ -37,6 +37,7 @@
 struct known_revision {
 	struct model_report report; /* name and locator are made when the repository is read */
 	char *samples[SAMPLES];	    /* links whose access times are looked at, below the repo */
+	int64_t found_used_ms;	    /* the newest access time that was there when it was read */
 	int64_t changed_ms;
 	bool armed; /* the next use of each of its files leaves a trace, whichever it is */
 };
@@ -59,7 +60,8 @@ struct known_repo {
 	int64_t leftover_bytes;
 	bool hot; /* must be read again although no directory has changed */
 	bool seen;
-	bool leftovers;	      /* has files that belong to no model */
+	bool leftovers;			      /* has files that belong to no model */
+	int64_t marked_from_ms, marked_to_ms; /* access times of then are our own reading's */
 	int64_t mend_from_ms; /* links made since then are mended, wall clock; 0: none */
 	UT_hash_handle hh;
 };
@@ -186,6 +188,7 @@ static void keep_revision(struct hf_state *state, struct known_repo *known, stru
 	measure(repo, rev, report);
 	report->used_wall_ms = hf_access_newest(state->root, rev);
 	kept->armed = hf_access_armed(rev);
+	kept->found_used_ms = report->used_wall_ms;
 	choose_samples(rev, kept);
 	if (verdict == HF_DOWNLOADING)
 		known->hot = true;
@@ -274,6 +277,11 @@ static void keep_repo(struct hf_state *state, struct known_repo *known, struct h
 	for (size_t i = 0; i < known->dir_count; i++) {
 		if (known->dirs[i].ctime_ns > now_ns - RACY_NS)
 			known->hot = true;
+	}
+	if (repo->marked) {
+		/* A file system's times lag behind the clock by a tick of the kernel. */
+		known->marked_from_ms = repo->began_ms - 10;
+		known->marked_to_ms = clock_wall_ms();
 	}
 }
 
@@ -447,6 +455,19 @@ static int64_t shared_bytes(const struct hf_state *state, const struct known_rep
 	return bytes;
 }
 
+/*
+ * Links of other users keep the access time of our own reading, which is no use. 0: nothing is
+ * known of a use beyond what was reported before.
+ */
+static int64_t used_by_others(const struct known_repo *known, const struct known_revision *rev)
+{
+	int64_t used = rev->report.used_wall_ms;
+
+	if (used < known->marked_from_ms || used > known->marked_to_ms)
+		return used;
+	return rev->found_used_ms < known->marked_from_ms ? rev->found_used_ms : 0;
+}
+
 static void report_all(struct hf_state *state, struct scan_report *out)
 {
 	struct payload_count *counts = count_payloads(state), *count, *next;
@@ -459,6 +480,7 @@ static void report_all(struct hf_state *state, struct scan_report *out)
 			*report = known->revisions[i].report;
 			report->name = xstrdup(report->name);
 			report->locator = xstrdup(report->locator);
+			report->used_wall_ms = used_by_others(known, &known->revisions[i]);
 			report->exclusive_bytes += shared_bytes(state, known, (int)i, counts);
 		}
 	}

@@ -13,6 +13,7 @@
 
 struct options {
 	char *node;
+	bool as_if_deleting;
 };
 
 static const struct setting options[] = {
@@ -21,6 +22,10 @@ static const struct setting options[] = {
 	 .type = SETTING_STRING,
 	 .allowed = "NODE",
 	 .help = "only for this node"},
+	{.key = "as-if-deleting",
+	 .offset = offsetof(struct options, as_if_deleting),
+	 .type = SETTING_BOOL,
+	 .help = "as it would be if roots that only report did delete"},
 	SETTING_END,
 };
 
@@ -29,7 +34,9 @@ static void print_state(const cJSON *answer)
 {
 	const char *why = field_text(answer, "observing_why");
 
-	if (!field_true(answer, "enabled"))
+	if (field_true(answer, "as_if_deleting"))
+		printf("As if roots that only report did delete: nothing of this will be done.\n");
+	else if (!field_true(answer, "enabled"))
 		printf("Automatic eviction is disabled: nothing of this will be done.\n");
 	else if (field_true(answer, "dry_run"))
 		printf("Dry run: this will be logged, and nothing of it done.\n");
@@ -176,7 +183,8 @@ static int show(const cJSON *answer)
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
 {
 	const struct options *o = base;
-	const struct client_param params[] = {{"node", o->node}, {0}};
+	const struct client_param params[] = {
+		{"node", o->node}, {"as_if_deleting", o->as_if_deleting ? "true" : NULL}, {0}};
 
 	(void)operands;
 	return cmd_show(

@@ -16,10 +16,11 @@ struct answer {
 	struct http_request *req;
 	struct coordinator *c;
 	cJSON *victims, *spared, *shortfalls;
+	bool as_if_deleting;
 	size_t rows;
-	int64_t bytes, unknown_sizes;
+	bool truncated;
+	int64_t bytes;
 	size_t victim_count;
-	int64_t now_ms;
 };
 
 static cJSON *model_json(const struct cluster_node *node, const struct cluster_model *model)
@@ -38,6 +39,17 @@ static cJSON *model_json(const struct cluster_node *node, const struct cluster_m
 	return json;
 }
 
+/* Counts one more row; false when it is one too many. */
+static bool room(struct answer *a)
+{
+	if (a->rows < ROWS_MAX) {
+		a->rows++;
+		return true;
+	}
+	a->truncated = true;
+	return false;
+}
+
 static void add_victims(struct answer *a, const struct cluster *cluster, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->victim_count; i++) {
@@ -49,7 +61,7 @@ static void add_victims(struct answer *a, const struct cluster *cluster, const s
 		a->victim_count++;
 		if (model->bytes > 0)
 			a->bytes += model->bytes;
-		if (a->rows++ >= ROWS_MAX)
+		if (!room(a))
 			continue;
 		json = model_json(node, model);
 		cJSON_AddStringToObject(json, "reason", command_reason_name(v->reason));
@@ -59,12 +71,11 @@ static void add_victims(struct answer *a, const struct cluster *cluster, const s
 
 static void add_spared(struct answer *a, const struct cluster *cluster, const struct plan *plan)
 {
-	for (size_t i = 0; i < plan->spared_count && a->rows < ROWS_MAX; i++) {
+	for (size_t i = 0; i < plan->spared_count && room(a); i++) {
 		const struct plan_spared *s = &plan->spared[i];
 		const struct cluster_node *node = &cluster->nodes[s->node];
 		cJSON *json = model_json(node, &node->models[s->model]);
 
-		a->rows++;
 		cJSON_AddStringToObject(json, "rule", command_reason_name(s->rule));
 		cJSON_AddStringToObject(json, "why", policy_spare_name(s->why));
 		cJSON_AddItemToArray(a->spared, json);
@@ -123,11 +134,12 @@ static void on_done(const struct cycle_result *result, void *arg)
 	cJSON_AddBoolToObject(json, "enabled", a->c->options.enabled);
 	cJSON_AddBoolToObject(json, "dry_run", a->c->options.dry_run);
 	cJSON_AddStringToObject(json, "observing_why", may ? "" : why);
+	cJSON_AddBoolToObject(json, "as_if_deleting", a->as_if_deleting);
 	json_doc_add_int64(json, "nodes", (int64_t)result->nodes);
 	json_doc_add_int64(json, "live_nodes", (int64_t)result->live);
 	json_doc_add_int64(json, "victim_count", (int64_t)a->victim_count);
 	json_doc_add_int64(json, "victim_bytes", a->bytes);
-	cJSON_AddBoolToObject(json, "truncated", a->rows > ROWS_MAX);
+	cJSON_AddBoolToObject(json, "truncated", a->truncated);
 	cJSON_AddItemToObject(json, "victims", a->victims);
 	cJSON_AddItemToObject(json, "spared", a->spared);
 	cJSON_AddItemToObject(json, "targets_not_reached", a->shortfalls);
@@ -156,9 +168,10 @@ void api_get_plan(struct http_request *req, void *arg)
 	a = xcalloc(1, sizeof(*a));
 	a->req = req;
 	a->c = c;
+	a->as_if_deleting = as_if != NULL && strcmp(as_if, "true") == 0;
 	a->victims = cJSON_CreateArray();
 	a->spared = cJSON_CreateArray();
 	a->shortfalls = cJSON_CreateArray();
 	hooks.arg = a;
-	cycles_plan(c->cycles, node, as_if != NULL && strcmp(as_if, "true") == 0, &hooks);
+	cycles_plan(c->cycles, node, a->as_if_deleting, &hooks);
 }

@@ -1,8 +1,5 @@
 """Fixtures, the directory in which tests work, and the logs of a test that failed."""
 
-import fcntl
-import mmap
-import os
 import pathlib
 import shutil
 import tempfile
@@ -13,38 +10,9 @@ from larder.cluster import Cluster
 from larder.disks import Disk
 from larder.hub import Hub
 from larder.judges import Judges
+from larder.places import working_directory
 
 LOG_LINES = 150
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def leases_work(directory):
-    """A write lease must be refused while a file is mapped; overlayfs, for one, does not see that."""
-    with tempfile.NamedTemporaryFile(dir=directory) as file:
-        file.write(b"x" * 4096)
-        file.flush()
-        with open(file.name, "rb") as other:
-            mapped = mmap.mmap(other.fileno(), 0, access=mmap.ACCESS_READ)
-        try:
-            fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        except OSError:
-            return True
-        finally:
-            mapped.close()
-    return False
-
-
-def working_directory():
-    """Where caches are made: a file system of the kind that real caches are on."""
-    wanted = os.environ.get("LARDER_TEST_DIR")
-    candidates = [wanted] if wanted else [tempfile.gettempdir(), "/var/tmp", "/dev/shm", CHECKOUT]
-    for candidate in candidates:
-        try:
-            if leases_work(candidate):
-                return pathlib.Path(candidate)
-        except OSError:
-            continue
-    raise pytest.UsageError("no directory with working file leases; set LARDER_TEST_DIR")
 
 
 @pytest.fixture(scope="session")

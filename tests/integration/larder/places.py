@@ -1,0 +1,49 @@
+"""Where caches are made: a file system of the kind that real caches are on."""
+
+import fcntl
+import mmap
+import os
+import pathlib
+import shutil
+import tempfile
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def leases_work(directory):
+    """A write lease must be refused while a file is mapped; overlayfs, for one, does not see that."""
+    with tempfile.NamedTemporaryFile(dir=directory) as file:
+        file.write(b"x" * 4096)
+        file.flush()
+        with open(file.name, "rb") as other:
+            mapped = mmap.mmap(other.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError:
+            return True
+        finally:
+            mapped.close()
+    return False
+
+
+def candidates():
+    return [pathlib.Path(p) for p in (tempfile.gettempdir(), "/var/tmp", "/dev/shm", CHECKOUT)]
+
+
+def find(free_bytes=0, wanted=None):
+    """The first directory with working leases and so much room, or None."""
+    for place in [pathlib.Path(wanted)] if wanted else candidates():
+        try:
+            if shutil.disk_usage(place).free >= free_bytes and leases_work(place):
+                return place
+        except OSError:
+            continue
+    return None
+
+
+def working_directory():
+    """For the tests; LARDER_TEST_DIR names another one."""
+    place = find(wanted=os.environ.get("LARDER_TEST_DIR"))
+    if place is None:
+        raise RuntimeError("no directory with working file leases; set LARDER_TEST_DIR")
+    return place
