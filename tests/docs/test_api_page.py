@@ -94,6 +94,7 @@ READS = [
     ("coordinator", "GET /v1/plan", {"node": "gpu-a1"}),
     ("coordinator", "GET /v1/evictions", {}),
     ("coordinator", "GET /v1/pins", {}),
+    ("coordinator", "GET /v1/refaults", {}),
     ("agent", "GET /v1/status", {}),
     ("agent", "GET /v1/models", {}),
 ]
