@@ -354,9 +354,8 @@ void probe_target_take(struct probe_target *target, struct probe_result *result,
 	plan_next(target, now);
 }
 
-void probe_target_tick(struct probe_target *target, struct mono now)
+void probe_target_tick(struct probe_target *target)
 {
-	(void)now;
 	if (!target->claimed || target->state != TARGET_STALE || claim_of(target, 0) != NULL)
 		return;
 	target->claimed = false;

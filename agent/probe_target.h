@@ -61,7 +61,7 @@ void probe_target_take(struct probe_target *target, struct probe_result *result,
 void probe_target_map(struct probe_target *target);
 
 /* Looks whether the claims of one that does not answer have ended. */
-void probe_target_tick(struct probe_target *target, struct mono now);
+void probe_target_tick(struct probe_target *target);
 
 /* It has ended, and its claims with it. */
 void probe_target_drop_claims(struct probe_target *target);

@@ -59,17 +59,28 @@ static void ask(struct use_probe *probe, struct probe_target *target, struct mon
 	}
 }
 
+/* The one that has waited longest of those that are due, so that no one starves another. */
+static struct probe_target *most_due(const struct use_probe *probe, struct mono now)
+{
+	struct probe_target *target, *most = NULL;
+
+	DL_FOREACH (probe->targets, target) {
+		if (!target->asking && mono_since(target->due, now) >= 0 &&
+		    (most == NULL || target->due.ms < most->due.ms))
+			most = target;
+	}
+	return most;
+}
+
 static void tick(void *state, struct mono now)
 {
 	struct use_probe *probe = state;
 	struct probe_target *target;
 
-	DL_FOREACH (probe->targets, target) {
-		probe_target_tick(target, now);
-		if (!target->asking && mono_since(target->due, now) >= 0 &&
-		    probe->in_flight < IN_FLIGHT_MAX)
-			ask(probe, target, now);
-	}
+	DL_FOREACH (probe->targets, target)
+		probe_target_tick(target);
+	while (probe->in_flight < IN_FLIGHT_MAX && (target = most_due(probe, now)) != NULL)
+		ask(probe, target, now);
 }
 
 /* ---- the list ---- */
