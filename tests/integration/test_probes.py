@@ -8,6 +8,7 @@ import pytest
 from larder import engines
 from larder.caches import A, B, Cache, age_everything
 from larder.daemons import POLICY
+from larder.real_engine import RealLlamacpp, make_model
 from larder.wait import wait_until
 
 REPO, OTHER = "acme/llama", "acme/cold"
@@ -570,3 +571,37 @@ def test_few_at_once(cache, make, node):
     for model in models:
         n.wait_held(model)
     assert 1 < Gauge.peak <= 8
+
+
+# ---- a real engine ----
+
+
+@pytest.mark.parametrize("sleep_s", [0, 1])
+def test_real_engine(cache, make, node, directory, sleep_s):
+    """
+    llama.cpp's server has read the file and closed it: it serves the coldest model there is, and
+    nothing on the disk tells of that.
+    """
+    cache.put(REPO, A, "tiny.gguf", make_model(directory))
+    cache.ref(REPO, "main", A)
+    cache.make_old(REPO)
+    path = cache.snapshot(REPO, A) / "tiny.gguf"
+    engine = make(RealLlamacpp, path, directory, sleep_s=sleep_s)
+    cache.make_old(REPO)
+    n = node(engine.config(), policy=POLICY | {"unused_threshold": "1h"}, **SHORT)
+    (model,) = n.agent.models()
+    n.wait_held(model, by="llamacpp http://")
+    assert n.wait_state("fresh")["serves"][0] == {"name": "tiny", "adapter": False, "mapped": True}
+    n.assert_kept(model)
+    engine.complete("Is this model in use?")
+    engine_row = n.wait_engine("sleeps" if sleep_s else "is awake", asleep=bool(sleep_s))
+    if not sleep_s:
+        wait_until(lambda: n.engine()["last_request_age_ms"] is not None, what="a request is seen")
+    assert engine_row["restarts"] == 0
+    n.coordinator.demand_cycle()
+    n.assert_kept(model)
+    assert path.exists()
+    engine.stop()
+    n.wait_state("stale")
+    n.wait_goes(model)
+    assert not path.exists()
