@@ -14,6 +14,8 @@
 #define ID_PREFIX      "probe:"
 #define BACKOFF_MAX_MS INT64_C(300000)
 #define DOUBLINGS_MAX  20
+/* A record of the journal holds one claim: an engine with many models makes several. */
+#define REFS_PER_CLAIM 64
 
 static const char *const state_names[] = {
 	[TARGET_NEW] = "new",
@@ -110,7 +112,7 @@ static void run_close(struct claim_run *run)
 
 static void run_add(struct claim_run *run, struct model_ref *ref)
 {
-	if (run->open != NULL && run->open->ref_count == CLAIM_REFS_MAX)
+	if (run->open != NULL && run->open->ref_count == REFS_PER_CLAIM)
 		run_close(run);
 	if (run->open == NULL) {
 		char *id = claim_id(run->target, run->used++);
