@@ -54,6 +54,11 @@ void probe_target_free(struct probe_target *target)
 	free(target);
 }
 
+const char *probe_target_state(const struct probe_target *target)
+{
+	return state_names[target->state];
+}
+
 /* The only place that changes the state. */
 static void enter(struct probe_target *target, enum target_state state, struct mono now)
 {
@@ -67,7 +72,7 @@ static void enter(struct probe_target *target, enum target_state state, struct m
 		   (const struct log_field[]){
 			   LOG_STR("engine", target->spec.engine->name),
 			   LOG_STR("url", target->spec.url), LOG_STR("who", target->who),
-			   LOG_STR("state", state_names[state]),
+			   LOG_STR("state", probe_target_state(target)),
 			   LOG_INT("serves", (int64_t)target->last.count),
 			   LOG_STR("reason",
 				   state == TARGET_UNMAPPED ? target->unmapped : target->error)},
@@ -397,7 +402,7 @@ void probe_target_describe(const struct probe_target *target, struct mono now, c
 	cJSON_AddStringToObject(out, "url", target->spec.url);
 	cJSON_AddStringToObject(out, "owner", target->owner);
 	cJSON_AddStringToObject(out, "who", target->who);
-	cJSON_AddStringToObject(out, "state", state_names[target->state]);
+	cJSON_AddStringToObject(out, "state", probe_target_state(target));
 	json_doc_add_int64(out, "state_age_ms", mono_since(target->entered, now));
 	add_age(out, "answer_age_ms", target->answered, target->answered_at, now);
 	add_age(out, "last_request_age_ms", target->count.known, target->count.last, now);

@@ -69,6 +69,9 @@ void probe_target_drop_claims(struct probe_target *target);
 /* Why it is not known which of the models here it serves, or NULL. */
 const char *probe_target_doubt(const struct probe_target *target, char *buf, size_t size);
 
+/* The state in one word. */
+const char *probe_target_state(const struct probe_target *target);
+
 void probe_target_describe(const struct probe_target *target, struct mono now, cJSON *out);
 
 #endif
