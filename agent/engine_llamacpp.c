@@ -35,12 +35,11 @@ static void name_arguments(struct engine_model *model, const cJSON *args)
 	const cJSON *item;
 
 	cJSON_ArrayForEach (item, args) {
-		const char *value = cJSON_IsString(item->next) ? item->next->valuestring : NULL;
+		const char *flag = cJSON_GetStringValue(item);
+		const char *value = cJSON_GetStringValue(item->next);
 
-		if (value == NULL || !cJSON_IsString(item))
-			continue;
-		for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-			if (strcmp(item->valuestring, flags[i]) != 0)
+		for (size_t i = 0; flag != NULL && value != NULL && i < ARRAY_SIZE(flags); i++) {
+			if (strcmp(flag, flags[i]) != 0)
 				continue;
 			engine_model_name_text(model, value);
 			name_repo(model, value);

@@ -47,8 +47,7 @@ static void keep(struct agent *agent, const struct claim *claim)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 }
 
-/* An extension of what is kept anyway is not worth a write each time. */
-static bool worth_keeping(const struct claim *before, const struct claim *claim, struct mono now)
+static bool changed(const struct claim *before, const struct claim *claim)
 {
 	if (before == NULL || before->ref_count != claim->ref_count ||
 	    before->overflow != claim->overflow || strcmp(before->who, claim->who) != 0)
@@ -57,7 +56,14 @@ static bool worth_keeping(const struct claim *before, const struct claim *claim,
 		if (!model_ref_equal(&before->refs[i], &claim->refs[i]))
 			return true;
 	}
-	return mono_since(now, before->kept_until) < mono_since(now, claim->until) / 2;
+	return false;
+}
+
+/* An extension of what is kept anyway is not worth a write each time. */
+static bool worth_keeping(const struct claim *before, const struct claim *claim, struct mono now)
+{
+	return changed(before, claim) ||
+	       mono_since(now, before->kept_until) < mono_since(now, claim->until) / 2;
 }
 
 void holds_apply(struct agent *agent, struct model *model)
@@ -105,10 +111,30 @@ static void apply_all(struct agent *agent)
 	}
 }
 
+/* The claim has been extended and nothing else: only its own models are held for longer. */
+static void apply_extension(struct agent *agent, const struct claim *claim)
+{
+	struct model *model, *next;
+
+	HASH_ITER (hh, agent->inventory.models, model, next) {
+		struct model_ref_facts facts;
+
+		if (model->gone)
+			continue;
+		facts = holds_facts(agent, model);
+		if (claim_matches(claim, &facts))
+			holds_apply(agent, model);
+	}
+	agent->claims_applied = agent->claims.version;
+}
+
 struct hold_result holds_set(struct agent *agent, struct claim *claim)
 {
 	const struct claim *before = claims_find(&agent->claims, claim->id);
 	struct mono now = clock_mono();
+	/* Engines and pods renew theirs all day: that must not cost a look at every claim. */
+	bool extends = !changed(before, claim) && before->until.ms <= claim->until.ms &&
+		       agent->claims_applied == agent->claims.version;
 	struct hold_result result = {0};
 
 	claim->kept_until = before != NULL ? before->kept_until : now;
@@ -122,7 +148,10 @@ struct hold_result holds_set(struct agent *agent, struct claim *claim)
 		return result;
 	}
 	use_of(agent, claim, now, &result);
-	apply_all(agent);
+	if (extends)
+		apply_extension(agent, claim);
+	else
+		apply_all(agent);
 	return result;
 }
 

@@ -99,38 +99,53 @@ static bool is_hub(const struct model_ref_facts *model)
 	return strcmp(model->layout, "huggingface") == 0;
 }
 
-/* The locator is "folder/commit". Case is kept on disks, but the hub itself does not mind it. */
-static bool in_folder(const struct model_ref_facts *model, const char *folder, const char *revision)
+static bool is_revision(const char *commit, const char *revision)
 {
-	size_t len = strlen(folder);
-	const char *commit;
-
-	if (strncasecmp(model->locator, folder, len) != 0 || model->locator[len] != '/')
-		return false;
-	commit = model->locator + len + 1;
 	/* What has no commit yet may become any. */
 	return revision == NULL || *commit == '\0' || !is_commit(commit) ||
 	       strncasecmp(commit, revision, strlen(revision)) == 0;
 }
 
+/* The locator is "folder/commit". Case is kept on disks, but the hub itself does not mind it. */
+static bool in_folder(const struct model_ref_facts *model, const char *folder, const char *revision)
+{
+	size_t len = strlen(folder);
+
+	return strncasecmp(model->locator, folder, len) == 0 && model->locator[len] == '/' &&
+	       is_revision(model->locator + len + 1, revision);
+}
+
+static char lower(char c)
+{
+	return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+/* How long the folder of a repository is at the beginning of `locator`; 0: another one is there. */
+static size_t folder_length(const char *locator, const char *repo)
+{
+	size_t len = strlen(FOLDER_PREFIX);
+
+	if (strncasecmp(locator, FOLDER_PREFIX, len) != 0)
+		return 0;
+	for (; *repo != '\0'; repo++) {
+		if (*repo == '/' && locator[len] == '-' && locator[len + 1] == '-')
+			len += 2;
+		else if (*repo != '/' && lower(locator[len]) == lower(*repo))
+			len++;
+		else
+			return 0;
+	}
+	return locator[len] == '/' ? len : 0;
+}
+
 static bool is_repository(const struct model_ref_facts *model, const struct model_ref *ref)
 {
-	char *folder;
-	size_t len = strlen(FOLDER_PREFIX);
-	bool matches;
+	size_t len;
 
 	if (!is_hub(model))
 		return strcasecmp(model->locator, ref->text) == 0;
-	folder = xcalloc(len + 2 * strlen(ref->text) + 1, 1);
-	snprintf(folder, len + 1, "%s", FOLDER_PREFIX);
-	for (const char *p = ref->text; *p != '\0'; p++) {
-		folder[len++] = *p == '/' ? '-' : *p;
-		if (*p == '/')
-			folder[len++] = '-';
-	}
-	matches = in_folder(model, folder, ref->revision);
-	free(folder);
-	return matches;
+	len = folder_length(model->locator, ref->text);
+	return len > 0 && is_revision(model->locator + len + 1, ref->revision);
 }
 
 /* True when `path` is `prefix` or lies below it. */

@@ -14,6 +14,8 @@
 #define ID_PREFIX      "probe:"
 #define BACKOFF_MAX_MS INT64_C(300000)
 #define DOUBLINGS_MAX  20
+/* A record of the journal holds one claim: an engine with many models makes several. */
+#define REFS_PER_CLAIM 64
 
 static const char *const state_names[] = {
 	[TARGET_NEW] = "new",
@@ -52,6 +54,11 @@ void probe_target_free(struct probe_target *target)
 	free(target);
 }
 
+const char *probe_target_state(const struct probe_target *target)
+{
+	return state_names[target->state];
+}
+
 /* The only place that changes the state. */
 static void enter(struct probe_target *target, enum target_state state, struct mono now)
 {
@@ -65,7 +72,7 @@ static void enter(struct probe_target *target, enum target_state state, struct m
 		   (const struct log_field[]){
 			   LOG_STR("engine", target->spec.engine->name),
 			   LOG_STR("url", target->spec.url), LOG_STR("who", target->who),
-			   LOG_STR("state", state_names[state]),
+			   LOG_STR("state", probe_target_state(target)),
 			   LOG_INT("serves", (int64_t)target->last.count),
 			   LOG_STR("reason",
 				   state == TARGET_UNMAPPED ? target->unmapped : target->error)},
@@ -110,7 +117,7 @@ static void run_close(struct claim_run *run)
 
 static void run_add(struct claim_run *run, struct model_ref *ref)
 {
-	if (run->open != NULL && run->open->ref_count == CLAIM_REFS_MAX)
+	if (run->open != NULL && run->open->ref_count == REFS_PER_CLAIM)
 		run_close(run);
 	if (run->open == NULL) {
 		char *id = claim_id(run->target, run->used++);
@@ -354,9 +361,8 @@ void probe_target_take(struct probe_target *target, struct probe_result *result,
 	plan_next(target, now);
 }
 
-void probe_target_tick(struct probe_target *target, struct mono now)
+void probe_target_tick(struct probe_target *target)
 {
-	(void)now;
 	if (!target->claimed || target->state != TARGET_STALE || claim_of(target, 0) != NULL)
 		return;
 	target->claimed = false;
@@ -396,7 +402,7 @@ void probe_target_describe(const struct probe_target *target, struct mono now, c
 	cJSON_AddStringToObject(out, "url", target->spec.url);
 	cJSON_AddStringToObject(out, "owner", target->owner);
 	cJSON_AddStringToObject(out, "who", target->who);
-	cJSON_AddStringToObject(out, "state", state_names[target->state]);
+	cJSON_AddStringToObject(out, "state", probe_target_state(target));
 	json_doc_add_int64(out, "state_age_ms", mono_since(target->entered, now));
 	add_age(out, "answer_age_ms", target->answered, target->answered_at, now);
 	add_age(out, "last_request_age_ms", target->count.known, target->count.last, now);

@@ -61,13 +61,16 @@ void probe_target_take(struct probe_target *target, struct probe_result *result,
 void probe_target_map(struct probe_target *target);
 
 /* Looks whether the claims of one that does not answer have ended. */
-void probe_target_tick(struct probe_target *target, struct mono now);
+void probe_target_tick(struct probe_target *target);
 
 /* It has ended, and its claims with it. */
 void probe_target_drop_claims(struct probe_target *target);
 
 /* Why it is not known which of the models here it serves, or NULL. */
 const char *probe_target_doubt(const struct probe_target *target, char *buf, size_t size);
+
+/* The state in one word. */
+const char *probe_target_state(const struct probe_target *target);
 
 void probe_target_describe(const struct probe_target *target, struct mono now, cJSON *out);
 

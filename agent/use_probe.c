@@ -4,6 +4,7 @@
  */
 #include "agent/use_probe.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -21,7 +22,8 @@ struct use_probe {
 	struct http_client *client;
 	struct probe_target *targets;
 	size_t in_flight;
-	char why[200]; /* of objects() */
+	char why[300];	   /* of objects() */
+	char problem[300]; /* of problem() */
 };
 
 static void drop(struct use_probe *probe, struct probe_target *target)
@@ -59,17 +61,28 @@ static void ask(struct use_probe *probe, struct probe_target *target, struct mon
 	}
 }
 
+/* The one that has waited longest of those that are due, so that no one starves another. */
+static struct probe_target *most_due(const struct use_probe *probe, struct mono now)
+{
+	struct probe_target *target, *most = NULL;
+
+	DL_FOREACH (probe->targets, target) {
+		if (!target->asking && mono_since(target->due, now) >= 0 &&
+		    (most == NULL || target->due.ms < most->due.ms))
+			most = target;
+	}
+	return most;
+}
+
 static void tick(void *state, struct mono now)
 {
 	struct use_probe *probe = state;
 	struct probe_target *target;
 
-	DL_FOREACH (probe->targets, target) {
-		probe_target_tick(target, now);
-		if (!target->asking && mono_since(target->due, now) >= 0 &&
-		    probe->in_flight < IN_FLIGHT_MAX)
-			ask(probe, target, now);
-	}
+	DL_FOREACH (probe->targets, target)
+		probe_target_tick(target);
+	while (probe->in_flight < IN_FLIGHT_MAX && (target = most_due(probe, now)) != NULL)
+		ask(probe, target, now);
 }
 
 /* ---- the list ---- */
@@ -209,6 +222,29 @@ static const char *objects(void *state)
 	return NULL;
 }
 
+static const char *problem(void *state)
+{
+	struct use_probe *probe = state;
+	const struct probe_target *target, *first = NULL;
+	size_t bad = 0, all = 0;
+
+	DL_FOREACH (probe->targets, target) {
+		if (target->gone)
+			continue;
+		all++;
+		if (target->state == TARGET_NEW || target->state == TARGET_FRESH)
+			continue;
+		bad++;
+		if (first == NULL)
+			first = target;
+	}
+	if (first == NULL)
+		return NULL;
+	snprintf(probe->problem, sizeof(probe->problem), "%zu of %zu engines: %s is %s", bad, all,
+		 first->who, probe_target_state(first));
+	return probe->problem;
+}
+
 static void describe(void *state, cJSON *out)
 {
 	const struct use_probe *probe = state;
@@ -236,5 +272,6 @@ const struct source source_probe = {
 	.models_changed = models_changed,
 	.waits = waits,
 	.objects = objects,
+	.problem = problem,
 	.describe = describe,
 };

@@ -18,7 +18,7 @@ function(larder_fuzz name)
 	target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer ${FUZZ_OPTIONS})
 endfunction()
 
-foreach(name command duration model_name)
+foreach(name command duration engine model_name)
 	larder_fuzz(${name} larder_pure)
 endforeach()
 larder_fuzz(config larder_agent_parts larder_coordinator_parts)

@@ -20,3 +20,10 @@ foreach(stem aside caution claim cluster command copies duration err glob guard 
 	larder_unit(${stem} larder_pure)
 endforeach()
 larder_unit(policy_property larder_pure tests/unit/policy_oracle.c tests/unit/policy_world.c)
+
+foreach(stem engine probe_count probe_spec prom_text)
+	larder_unit(${stem} larder_pure)
+endforeach()
+target_compile_definitions(test_engine PRIVATE
+	LARDER_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/tests/data")
+larder_unit(engine_options larder_agent_parts)

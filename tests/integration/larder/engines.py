@@ -4,7 +4,6 @@ import http.server
 import json
 import pathlib
 import threading
-import time
 import urllib.parse
 
 DATA = pathlib.Path(__file__).parents[2] / "data" / "engines"
@@ -18,14 +17,16 @@ def data(name):
 
 class Reply:
     """
-    What a request is answered. `body` is text, or something for JSON. `delay` seconds pass before
-    each byte of the body; `cut` bytes of it are promised and never sent.
+    What a request is answered. `body` is text, or something for JSON. `pause` seconds pass before
+    anything is said, `delay` before each byte of the body; `cut` bytes of it are promised and never
+    sent.
     """
 
-    def __init__(self, body="", status=200, headers=None, delay=0, cut=0):
+    def __init__(self, body="", status=200, headers=None, pause=0, delay=0, cut=0):
         self.data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.status = status
         self.headers = headers or {}
+        self.pause = pause
         self.delay = delay
         self.cut = cut
 
@@ -51,6 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             reply = engine.routes.get((self.command, path), Reply("no such path", 404))
         if engine.token and self.headers.get("Authorization") != f"Bearer {engine.token}":
             reply = Reply({"error": {"code": 401, "message": "Invalid API Key"}}, 401)
+        engine.wait(reply.pause)
         self.send_response(reply.status)
         for key, value in reply.headers.items():
             self.send_header(key, value)
@@ -59,11 +61,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not reply.delay:
             self.wfile.write(reply.data)
         for i in range(len(reply.data) if reply.delay else 0):
-            if engine.closing:
+            if engine.closing.is_set():
                 break
             self.wfile.write(reply.data[i : i + 1])
-            time.sleep(reply.delay)
-        self.close_connection = bool(reply.cut) or engine.closing
+            engine.closing.wait(reply.delay)
+        self.close_connection = bool(reply.cut) or engine.closing.is_set()
 
     do_GET = do_POST = _answer
 
@@ -86,7 +88,7 @@ class Engine:
         self.log = []
         self.lock = threading.Lock()
         self.token = None
-        self.closing = False
+        self.closing = threading.Event()
         self.port = port
         self.server = None
         self.serve(*names)
@@ -95,7 +97,7 @@ class Engine:
     # ---- life ----
 
     def start(self):
-        self.closing = False
+        self.closing.clear()
         self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.engine = self
         self.port = self.server.server_address[1]
@@ -104,10 +106,15 @@ class Engine:
     def stop(self):
         if self.server is None:
             return
-        self.closing = True
+        self.closing.set()
         self.server.shutdown()
         self.server.server_close()
         self.server = None
+
+    def wait(self, seconds):
+        """Before each answer; a test may look here how many wait at once."""
+        if seconds:
+            self.closing.wait(seconds)
 
     # ---- what it says ----
 
