@@ -18,6 +18,7 @@ from larder.storm import (
     Filler,
     Killer,
     ReaderProcess,
+    Stopper,
     Storm,
     Toucher,
 )
@@ -111,8 +112,10 @@ class World:
             {"path": str(self.engines), "settle_time": "1s", "name": "engines"}
             | {"layout": "directory"},
             name=NODE,
+            start=False,
         )
-        self.agent.wait_ready()
+        self.agent.env = self.agent.pause("none").env
+        self.agent.start().wait_ready()
 
     def fill(self):
         for model in self.lasting:
@@ -122,9 +125,9 @@ class World:
         """All kinds of readers; those who hold for long keep a model of their own busy."""
         quiet = QUIET_S
         common = {"quiet_s": quiet, "sees_opens": SEES_OPENS, "restart_s": 30 if kills else 0}
-        short = {**common, "hold": [0, 0.4 * quiet], "pause": [0, 0.5 * quiet], "threads": 3}
+        short = {**common, "hold": [0, 0.4 * quiet], "pause": [0, 0.5 * quiet], "threads": 4}
         held = {**common, "hold": [1.2 * quiet, 2 * quiet], "pause": [0, quiet], "threads": 1}
-        gaps = {**common, "gap": [0, 0.3 * quiet], "pause": [0, 0.5 * quiet], "threads": 4}
+        gaps = {**common, "gap": [0, 0.3 * quiet], "pause": [0, 0.5 * quiet], "threads": 10}
         few = {**gaps, "gap": [0, 0.1 * quiet], "pause": [0, 4 * quiet], "threads": 2}
         users = self.used + self.touched + self.ordered
         return [
@@ -207,15 +210,17 @@ class World:
 
 @pytest.mark.stress
 @pytest.mark.timeout(SECONDS + 4 * ENDING_S)
-@pytest.mark.parametrize("kills", [False, True], ids=["steady", "kills"])
-def test_storm(cluster, judges, directory, hub, kills):
+@pytest.mark.parametrize("trouble", ["none", "stops", "kills"])
+def test_storm(cluster, judges, directory, trouble):
     """
     No reader loses what he had opened or was told is kept, no loader with gaps shorter than the
-    quiet time sees half of a model, and nothing idle stays.
+    quiet time sees half of a model, and nothing idle stays; also when the agent is stopped at its
+    steps, or killed.
     """
     world = World(cluster, directory, judges)
     world.fill()
     world.begin(eager(QUIET_S))
+    kills = trouble == "kills"
     storm = Storm()
     storm.add(Filler(10, world.lasting, world.idle))
     storm.add(*world.readers(directory, kills), *world.clients(0.3))
@@ -223,6 +228,8 @@ def test_storm(cluster, judges, directory, hub, kills):
     storm.add(Evictor(31, world.coordinator, [m.name for m in world.ordered]))
     if kills:
         storm.add(Killer(40, world.agent))
+    if trouble == "stops":
+        storm.add(Stopper(41, world.agent))
     storm.run(SECONDS)
     print(storm.summary(), world.receipts(), storm.errors)
     assert storm.broken == []

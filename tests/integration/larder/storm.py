@@ -10,6 +10,7 @@ import threading
 import time
 
 from larder.clients import CLIENTS, ClientError
+from larder.paused import COMMITTED, EARLY
 
 REFILL_AFTER_S = 0.5
 TOUCH_EVERY_S = 0.15
@@ -216,6 +217,24 @@ class Killer(Worker):
         self.stopped.wait(self.random.uniform(0, 0.5))
         self.agent.start()
         self.counts["kills"] += 1
+
+
+class Stopper(Worker):
+    """Stops the agent for moments at the steps of its removals, so that others come in between."""
+
+    every_s = 0.05
+
+    def __init__(self, seed, agent):
+        super().__init__(seed)
+        # Before the rename most can happen.
+        points = (*EARLY, *EARLY, *EARLY, "removal-moved", "removal-undo", *COMMITTED)
+        self.gates = [agent.pause(point) for point in points]
+
+    def act(self):
+        gate = self.random.choice(self.gates).shut()
+        self.stopped.wait(self.random.uniform(0, 0.3))
+        self.counts[gate.mark.exists()] += 1
+        gate.open()
 
 
 class Storm:
