@@ -10,46 +10,56 @@
 local RECEIPTS_KEPT = 1000
 local PER_RECEIPT = 10
 
-if redis.call('HGET', KEYS[1], 'inc') ~= ARGV[1] then
+local call = redis.call
+local state = call('HMGET', KEYS[1], 'inc', 'receipt')
+if state[1] ~= ARGV[1] then
 	return {'UNKNOWN'}
 end
-local journal, number = string.match(redis.call('HGET', KEYS[1], 'receipt') or '', '^(%x+):(%d+)$')
+local journal, number = string.match(state[2] or '', '^(%x+):(%d+)$')
 local last = journal == ARGV[2] and tonumber(number) or 0
-local new = 0
 
-local function clear_command(model, id)
-	local command = redis.call('HGET', KEYS[4], model)
-	if command and string.match(command, '^%S+') == id then
-		redis.call('HDEL', KEYS[4], model)
-	end
-end
-
+-- A node answers many commands at once: what can be written for all of them together is.
+local models, removed, ended = {}, {}, {}
+local new, counts, freed = 0, {}, 0
 for i = 5, #ARGV, PER_RECEIPT do
-	local seq, model, id, outcome, bytes, why, reason, epoch, used, took = ARGV[i], ARGV[i + 1],
-		ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7],
-		ARGV[i + 8], ARGV[i + 9]
-	clear_command(model, id)
+	local seq, model, id, outcome, bytes, why, reason, epoch, used, took = unpack(ARGV, i, i + 9)
+	models[#models + 1] = model
 	if tonumber(seq) > last then
 		last = tonumber(seq)
 		new = new + 1
 		if outcome == 'deleted' or outcome == 'gone' then
-			if redis.call('ZREM', KEYS[2], model) == 1 then
-				redis.call('HINCRBY', KEYS[1], 'n', -1)
-			end
-			redis.call('HDEL', KEYS[3], model)
-			redis.call('HDEL', KEYS[7], model)
-			redis.call('ZREM', KEYS[6], model)
-			redis.call('HINCRBY', KEYS[1], 'inv', 1)
+			removed[#removed + 1] = model
 		end
-		redis.call('HINCRBY', KEYS[1], outcome, 1)
-		redis.call('HINCRBY', KEYS[1], 'freed', bytes)
-		redis.call('XADD', KEYS[5], 'MAXLEN', '~', RECEIPTS_KEPT, '*', 'id', id, 'model', model,
+		counts[outcome] = (counts[outcome] or 0) + 1
+		freed = freed + bytes
+		call('XADD', KEYS[5], 'MAXLEN', '~', RECEIPTS_KEPT, '*', 'id', id, 'model', model,
 			'outcome', outcome, 'bytes', bytes, 'why', why, 'reason', reason, 'epoch', epoch,
 			'last_used_ms', used, 'took_ms', took)
 	end
 end
+
+local commands = #models > 0 and call('HMGET', KEYS[4], unpack(models)) or {}
+for i, command in ipairs(commands) do
+	if command and string.match(command, '^%S+') == ARGV[5 + (i - 1) * PER_RECEIPT + 2] then
+		ended[#ended + 1] = models[i]
+	end
+end
+if #ended > 0 then
+	call('HDEL', KEYS[4], unpack(ended))
+end
+if #removed > 0 then
+	call('HINCRBY', KEYS[1], 'n', -call('ZREM', KEYS[2], unpack(removed)))
+	call('HDEL', KEYS[3], unpack(removed))
+	call('HDEL', KEYS[7], unpack(removed))
+	call('ZREM', KEYS[6], unpack(removed))
+	call('HINCRBY', KEYS[1], 'inv', 1)
+end
+for outcome, count in pairs(counts) do
+	call('HINCRBY', KEYS[1], outcome, count)
+end
 if new > 0 then
-	redis.call('HSET', KEYS[1], 'receipt', ARGV[2] .. ':' .. string.format('%.0f', last))
-	redis.call('PUBLISH', ARGV[4], ARGV[3])
+	call('HINCRBY', KEYS[1], 'freed', string.format('%.0f', freed))
+	call('HSET', KEYS[1], 'receipt', ARGV[2] .. ':' .. string.format('%.0f', last))
+	call('PUBLISH', ARGV[4], ARGV[3])
 end
 return {'OK', new}
