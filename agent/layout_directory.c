@@ -369,12 +369,16 @@ struct leasing {
 	enum removal_outcome outcome;
 };
 
-static int lease_file(int fd, const char *name, void *arg)
+static int lease_file(int at, const char *name, const struct disk_stat *st, void *arg)
 {
 	struct leasing *leasing = arg;
 	struct removal_task *task = leasing->task;
 	enum busy_answer answer;
+	int fd;
 
+	if (busy_holds(task->busy, st->inode))
+		return 0;
+	fd = disk_open_file(at, name, false);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
@@ -465,16 +469,19 @@ static bool same_as_checked(const struct removal_task *task, const char *moved)
 static enum removal_outcome dir_look_again(struct removal_task *task)
 {
 	struct dir_removal *dr = task->layout_data;
+	enum removal_outcome outcome = REMOVAL_GOES_ON;
 	char moved[sizeof(dr->parent) + ASIDE_NAME_SIZE];
 
 	in_parent(moved, sizeof(moved), dr, dr->whole);
 	if (!same_as_checked(task, moved))
 		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
-	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
+	/* What was too much to be held is tested again; what is held must have held until then. */
+	if (busy_partial(task->busy))
+		outcome = lease_tree(task, moved, false);
+	if (outcome == REMOVAL_GOES_ON && !task->root->config.delete_without_leases &&
+	    !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
-	if (!busy_partial(task->busy))
-		return REMOVAL_GOES_ON;
-	return lease_tree(task, moved, false);
+	return outcome;
 }
 
 static enum undo_answer dir_undo(struct removal_task *task)
