@@ -33,6 +33,11 @@ bool use_due(const struct use *use, struct mono now, int64_t pause_ms)
 	       (use->sent_at.ms == 0 || mono_since(use->sent_at, now) >= pause_ms);
 }
 
+void use_hurry(struct use *use)
+{
+	use->sent_at.ms = 0;
+}
+
 int64_t use_send(struct use *use, struct mono now)
 {
 	int64_t age = mono_since(use->last, now);

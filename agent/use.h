@@ -46,6 +46,9 @@ bool use_note(struct use *use, struct mono at, enum use_source source);
  */
 bool use_due(const struct use *use, struct mono now, int64_t pause_ms);
 
+/* The next beat tells of it, pause or not: a command was refused, and may come again at once. */
+void use_hurry(struct use *use);
+
 /* A message with `age_ms` of this use goes out at `now`: returns the age to send. */
 int64_t use_send(struct use *use, struct mono now);
 

@@ -273,6 +273,8 @@ static void test_due(void **state)
 	assert_true(use_since(&use, OFFSET + 1000));
 	assert_true(use_due(&use, at(1500), 500));
 	assert_true(use_due(&use, at(1010), 0));
+	use_hurry(&use);
+	assert_true(use_due(&use, at(1010), 500));
 }
 
 static void test_due_after_a_loss(void **state)
