@@ -244,6 +244,8 @@ static void tell_differences(struct beat *b)
 
 /* ---- receipts ---- */
 
+static void confirm(struct beat *b);
+
 static void got_confirmed(const redisReply *reply, const char *why, void *arg)
 {
 	struct said *said = arg;
@@ -252,7 +254,7 @@ static void got_confirmed(const redisReply *reply, const char *why, void *arg)
 	b->confirming = false;
 	if (answered(reply, "OK")) {
 		journal_confirmed(b->agent->journal, said->receipt_number);
-		b->beat_due.ms = 0; /* there may be more */
+		confirm(b); /* there may be more */
 	} else {
 		complain("-confirm", reply, why);
 		if (answered(reply, "UNKNOWN"))

@@ -2,7 +2,6 @@
 #include "agent/busy.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -59,12 +58,6 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 		close(fd);
 		return BUSY_UNKNOWN;
 	}
-	HASH_FIND(hh, busy->leases, &st.inode, sizeof(st.inode), leased);
-	if (leased != NULL) {
-		/* Our own opening has asked the lease to be given up; it must be taken anew. */
-		close(fd);
-		return lease(leased->fd);
-	}
 	if (HASH_COUNT(busy->leases) >= busy->leases_max) {
 		busy->partial = true;
 		return busy_test(fd);
@@ -79,6 +72,16 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 	leased->fd = fd;
 	HASH_ADD(hh, busy->leases, inode, sizeof(leased->inode), leased);
 	return BUSY_FREE;
+}
+
+bool busy_holds(const struct busy *busy, uint64_t inode)
+{
+	struct leased *leased;
+
+	if (busy == NULL)
+		return false;
+	HASH_FIND(hh, busy->leases, &inode, sizeof(inode), leased);
+	return leased != NULL;
 }
 
 void busy_keep(struct busy *busy, int fd)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/attributes.h"
 
@@ -22,8 +23,11 @@ enum busy_answer {
 /* How many leases can be held at once; files beyond are only tested. */
 struct busy *busy_new(size_t leases_max) MUST_USE;
 
-/* Takes ownership of `fd`. A second link to a file that is already leased is free. */
+/* Takes ownership of `fd`. */
 enum busy_answer busy_take(struct busy *busy, int fd) MUST_USE;
+
+/* Is that file's lease held? Opening it once more, even by us, would break it. */
+bool busy_holds(const struct busy *busy, uint64_t inode);
 
 /* Keeps a descriptor with a lock until busy_free. */
 void busy_keep(struct busy *busy, int fd);
@@ -31,7 +35,7 @@ void busy_keep(struct busy *busy, int fd);
 /* True while no lease was broken: nobody has tried to open any of the files. */
 bool busy_intact(const struct busy *busy);
 
-/* True when files beyond leases_max were only tested: they must be tested again. */
+/* True when files beyond leases_max were only tested: these must be tested again. */
 bool busy_partial(const struct busy *busy);
 
 /* Gives the leases up, so that whoever waits goes on; the locks stay. */

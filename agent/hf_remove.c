@@ -143,6 +143,12 @@ static bool leasable(const struct hf_file *file)
 	return file->blob->kind == HF_BLOB_FILE || file->blob->kind == HF_BLOB_SHARED;
 }
 
+/* Two files of a revision may be one blob. */
+static uint64_t inode_of(const struct hf_file *file)
+{
+	return file->blob != NULL ? file->blob->stat.inode : file->stat.inode;
+}
+
 /* Tests or takes the lease of each file of the revision, which is below `snapshot` now. */
 static enum removal_outcome lease_files(struct removal_task *task, const struct hf_revision *rev,
 					const char *snapshot, bool hold)
@@ -157,7 +163,7 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 		enum busy_answer answer;
 		int fd;
 
-		if (!leasable(file))
+		if (!leasable(file) || busy_holds(task->busy, inode_of(file)))
 			continue;
 		fd = open_file(hr, snapshot_fd, blobs_fd, file);
 		if (fd < 0 && errno == ENOENT)
@@ -323,18 +329,23 @@ static bool same_as_checked(struct hf_removal *hr)
 enum removal_outcome hf_remove_look_again(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
+	enum removal_outcome outcome = REMOVAL_GOES_ON;
 
 	if (!same_as_checked(hr))
 		return removal_end(task, REMOVAL_REFUSED, "replaced: its files have changed");
-	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
+	/* What was too much to be held is tested again; what is held must have held until then. */
+	if (busy_partial(task->busy))
+		outcome = lease_files(task, hf_repo_find(&hr->repo, hr->commit), hr->whole, false);
+	if (outcome == REMOVAL_GOES_ON && !task->root->config.delete_without_leases &&
+	    !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
+	if (outcome != REMOVAL_GOES_ON)
+		return outcome;
 	task->seen_used_wall_ms = hf_access_newest_moved(
 		task->root, &hr->repo, &hr->repo.revisions[hr->repo.revision_count - 1]);
 	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
-	if (!busy_partial(task->busy))
-		return REMOVAL_GOES_ON;
-	return lease_files(task, hf_repo_find(&hr->repo, hr->commit), hr->whole, false);
+	return REMOVAL_GOES_ON;
 }
 
 /* A client has begun to make the same revision anew, and may rely on files that it saw before. */

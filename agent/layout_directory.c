@@ -369,20 +369,20 @@ struct leasing {
 	enum removal_outcome outcome;
 };
 
-static int lease_file(int fd, const char *name, void *arg)
+static int lease_file(int at, const char *name, const struct disk_stat *st, void *arg)
 {
 	struct leasing *leasing = arg;
 	struct removal_task *task = leasing->task;
 	enum busy_answer answer;
+	int fd;
 
-	struct disk_stat st;
-
+	if (busy_holds(task->busy, st->inode))
+		return 0;
+	fd = disk_open_file(at, name, false);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd >= 0 && disk_stat_fd(fd, &st) == 0) {
-		task->open_device = st.device;
-		task->open_inode = st.inode;
-	}
+	task->open_device = st->device;
+	task->open_inode = st->inode;
 	if (fd < 0)
 		answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 	else
@@ -495,11 +495,13 @@ static enum removal_outcome dir_look_again(struct removal_task *task)
 	outcome = same_as_checked(task, moved);
 	if (outcome != REMOVAL_GOES_ON)
 		return outcome;
-	if (!task->root->config.delete_without_leases && !busy_intact(task->busy))
+	/* What was too much to be held is tested again; what is held must have held until then. */
+	if (busy_partial(task->busy))
+		outcome = lease_tree(task, moved, false);
+	if (outcome == REMOVAL_GOES_ON && !task->root->config.delete_without_leases &&
+	    !busy_intact(task->busy))
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
-	if (!busy_partial(task->busy))
-		return REMOVAL_GOES_ON;
-	return lease_tree(task, moved, false);
+	return outcome;
 }
 
 static enum undo_answer dir_undo(struct removal_task *task)

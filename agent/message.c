@@ -13,9 +13,11 @@
 
 #define REGISTER_CHUNK 500
 #define TOUCHES_MAX    1000
-#define HOLDS_MAX      500
-#define RECEIPTS_MAX   100
-#define SLACK_MS       1000 /* SAME_USE_MS of register.lua */
+/* A model in constant use is told of in every third beat. */
+#define TELL_PAUSE_PERCENT 250
+#define HOLDS_MAX	   500
+#define RECEIPTS_MAX	   100
+#define SLACK_MS	   1000 /* SAME_USE_MS of register.lua */
 
 struct said *said_new(struct beat *beat, struct agent *agent)
 {
@@ -331,21 +333,27 @@ static void add_fields(struct redis_args *args, const struct said *said, bool ve
 		add_root_field(args, agent, i);
 }
 
+static bool says_use(const struct said *said, const struct model *m)
+{
+	int64_t pause_ms = said->agent->options.beat_interval_ms * TELL_PAUSE_PERCENT / 100;
+
+	return m->told && !m->gone && m->told_status == MODEL_DOWNLOADED &&
+	       use_due(&m->use, said->asked, pause_ms);
+}
+
 static void add_uses(struct redis_args *args, struct said *said)
 {
 	struct inventory *inv = &said->agent->inventory;
 	size_t count = 0;
 
 	for (const struct model *m = inv->models; m != NULL && count < TOUCHES_MAX; m = m->hh.next)
-		count += m->told && !m->gone && m->told_status == MODEL_DOWNLOADED &&
-			 m->use.dirty && !m->use.in_flight;
+		count += says_use(said, m);
 	said->uses = xcalloc(count, sizeof(*said->uses));
 	redis_args_add_int(args, (int64_t)count);
 	for (struct model *m = inv->models; m != NULL && said->use_count < count; m = m->hh.next) {
 		struct said_use *use = &said->uses[said->use_count];
 
-		if (!m->told || m->gone || m->told_status != MODEL_DOWNLOADED || !m->use.dirty ||
-		    m->use.in_flight)
+		if (!says_use(said, m))
 			continue;
 		use->model = xstrdup(m->name);
 		use->age_ms = use_send(&m->use, said->asked);

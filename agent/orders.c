@@ -147,7 +147,10 @@ bool orders_want_pins(const struct orders *orders)
 static void write_receipt(struct orders *orders, struct receipt *receipt, const char *txn)
 {
 	struct agent *agent = orders->agent;
+	struct model *model = inventory_find(&agent->inventory, receipt->model);
 
+	if (model != NULL)
+		use_hurry(&model->use);
 	if (journal_end(agent->journal, txn, receipt) != 0)
 		log_error("-journal", LOG_STR("reason", strerror(errno)));
 	log_info(strcmp(receipt->outcome, "deleted") == 0 ? "+deleted" : "-not-deleted",

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct disk_stat;
 struct root;
 struct tree;
 
@@ -40,9 +41,11 @@ void tree_forget(struct tree *tree);
 int tree_read(struct tree *tree, const struct root *root, const char *path, struct tree_sum *sum);
 
 /*
- * Calls `file` for each regular file below `dir_fd` with an open descriptor, which it takes over,
- * or -1 and errno. Goes on while it returns 0. Returns that, or -1 when a folder cannot be read.
+ * Calls `file` for each regular file below `dir_fd`: `name` in the folder `at`, and what it is.
+ * Goes on while it returns 0. Returns that, or -1 when a folder cannot be read.
  */
-int tree_each_file(int dir_fd, int (*file)(int fd, const char *name, void *arg), void *arg);
+int tree_each_file(int dir_fd,
+		   int (*file)(int at, const char *name, const struct disk_stat *st, void *arg),
+		   void *arg);
 
 #endif

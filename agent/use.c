@@ -17,11 +17,23 @@ bool use_note(struct use *use, struct mono at, enum use_source source)
 	return true;
 }
 
+bool use_due(const struct use *use, struct mono now, int64_t pause_ms)
+{
+	return use->dirty && use->in_flight == 0 &&
+	       (use->sent_at.ms == 0 || mono_since(use->sent_at, now) >= pause_ms);
+}
+
+void use_hurry(struct use *use)
+{
+	use->sent_at.ms = 0;
+}
+
 int64_t use_send(struct use *use, struct mono now)
 {
 	int64_t age = mono_since(use->last, now);
 
 	use->sent = use->last;
+	use->sent_at = now;
 	use->in_flight++;
 	return age > 0 ? age : 0;
 }
@@ -45,6 +57,7 @@ void use_lost(struct use *use)
 {
 	/* Which of several was lost is not known: none of their answers settles anything. */
 	use->sent.ms = INT64_MIN;
+	use->sent_at.ms = 0;
 	if (use->in_flight > 0)
 		use->in_flight--;
 }

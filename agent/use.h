@@ -18,15 +18,25 @@
 struct use {
 	struct mono last;
 	enum use_source source;
-	bool known;	    /* `last` holds something */
-	bool dirty;	    /* Redis has not been told, or has not answered yet */
-	struct mono sent;   /* what the newest unanswered message said; valid while `in_flight` */
-	unsigned in_flight; /* messages under way; answers come in the order of these */
-	int64_t score_ms;   /* the least score that Redis has for it; 0: not told yet */
+	bool known;	     /* `last` holds something */
+	bool dirty;	     /* Redis has not been told, or has not answered yet */
+	struct mono sent;    /* what the newest unanswered message said; valid while `in_flight` */
+	struct mono sent_at; /* when that was; 0: never, or it was lost */
+	unsigned in_flight;  /* messages under way; answers come in the order of these */
+	int64_t score_ms;    /* the least score that Redis has for it; 0: not told yet */
 };
 
 /* Takes note of a use at `at`. Returns true when the value grew. */
 bool use_note(struct use *use, struct mono at, enum use_source source);
+
+/*
+ * Is a beat to tell it now? A model that is in constant use is told of once in `pause_ms`, not in
+ * every beat. Until then it stays dirty: no command for it is obeyed.
+ */
+bool use_due(const struct use *use, struct mono now, int64_t pause_ms);
+
+/* The next beat tells of it, pause or not: a command was refused, and may come again at once. */
+void use_hurry(struct use *use);
 
 /* A message with `age_ms` of this use goes out at `now`: returns the age to send. */
 int64_t use_send(struct use *use, struct mono now);

@@ -1,7 +1,9 @@
 # The benchmarks: C programs that link Larder's own libraries. scripts/bench builds and runs them.
 add_library(larder_bench STATIC
-	tests/bench/bench.c tests/bench/bystander.c tests/bench/fleet.c tests/bench/server.c)
+	tests/bench/bench.c tests/bench/fleet.c tests/bench/samples.c tests/bench/server.c)
 target_link_libraries(larder_bench PUBLIC larder_common PRIVATE larder_warnings)
+target_compile_definitions(larder_bench PRIVATE
+	LARDER_REDIS_CONF="${CMAKE_CURRENT_SOURCE_DIR}/docs/redis.conf")
 
 function(larder_benchmark name)
 	cmake_parse_arguments(BENCH "" "" "SOURCES;LIBRARIES;OPTIONS" ${ARGN})
@@ -26,3 +28,5 @@ larder_benchmark(lifecycle SOURCES tests/bench/agents.c tests/bench/coord.c test
 larder_benchmark(scan SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
 target_compile_definitions(bench_scan PRIVATE
 	BENCH_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}/tests/bench")
+
+larder_benchmark(delete SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)

@@ -245,7 +245,7 @@ static bool read_whole(const struct cycle *cy, const struct limits *limits,
 {
 	if (!node->known || !node->live)
 		return false;
-	if (policy_needs_all(limits, node) || node->model_total == SNAPSHOT_EXPIRED_MAX)
+	if (policy_needs_all(limits, node))
 		return true;
 	if (node->model_total == 0)
 		return false;

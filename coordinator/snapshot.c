@@ -349,11 +349,6 @@ static void read_lru(struct reading *rd, size_t node)
 	else
 		redis_args_add(&rd->args, "+inf");
 	redis_args_add(&rd->args, "WITHSCORES");
-	if (rd->want.depth == SNAPSHOT_EXPIRED) {
-		redis_args_add(&rd->args, "LIMIT");
-		redis_args_add(&rd->args, "0");
-		redis_args_add_int(&rd->args, SNAPSHOT_EXPIRED_MAX);
-	}
 	ask(rd, node, PART_LRU);
 }
 

@@ -15,7 +15,7 @@
 struct copies;
 
 enum snapshot_depth {
-	/* State fields, and the models with a score below the node's cutoff, at most 64. */
+	/* State fields, and the models with a score below the node's cutoff. */
 	SNAPSHOT_EXPIRED,
 	/* Everything to decide on: all models with sizes, holds, commands under way, roots. */
 	SNAPSHOT_ALL,
@@ -26,8 +26,6 @@ enum snapshot_depth {
 	/* State fields that tell whether something has changed. */
 	SNAPSHOT_STATE,
 };
-
-#define SNAPSHOT_EXPIRED_MAX 64
 
 struct snapshot {
 	struct redis_link *link;

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +14,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PIDS_MAX 64
 
 static const char *bench_name = "";
+static bool small;
 static char folder[200];
 static FILE *words;	  /* where the benchmark speaks, once standard error is led away */
 static _Atomic int *pids; /* shared: what must not outlive the benchmark; 0: free */
@@ -165,6 +166,9 @@ pid_t bench_fork(void)
 	if (pid < 0)
 		bench_fail("cannot fork: %s", strerror(errno));
 	if (pid == 0) {
+		/* Not those of a loop that the benchmark runs. */
+		signal(SIGTERM, SIG_DFL);
+		signal(SIGINT, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		return 0;
 	}
@@ -308,6 +312,8 @@ static void supervise(pid_t worker, const sigset_t *signals)
 		bench_say("interrupted");
 		_exit(128 + sig);
 	}
+	if (!WIFEXITED(status))
+		bench_say("FAILED: ended by signal %d", WTERMSIG(status));
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
@@ -327,13 +333,31 @@ static void make_folder(const char *name)
 	}
 }
 
-void bench_begin(const char *name, const char *what)
+static void read_arguments(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--small") != 0) {
+			fprintf(stderr, "bench %s: unknown argument %s; there is only --small\n",
+				bench_name, argv[i]);
+			exit(EX_USAGE);
+		}
+		small = true;
+	}
+}
+
+bool bench_small(void)
+{
+	return small;
+}
+
+void bench_begin(int argc, char **argv, const char *name, const char *what)
 {
 	sigset_t signals, before;
 	pid_t worker;
 
 	bench_name = name;
-	bench_say("%s", what);
+	read_arguments(argc, argv);
+	bench_say("%s%s", what, small ? " (with --small only a trace of that)" : "");
 	make_folder(name);
 	pids = bench_share(PIDS_MAX * sizeof(*pids));
 	sigemptyset(&signals);

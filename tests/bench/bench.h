@@ -5,6 +5,7 @@
 #ifndef LARDER_BENCH_H
 #define LARDER_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,8 +16,12 @@
  * Begins a benchmark: the process splits into the one that measures, where this returns, and a
  * supervisor, which waits for it, then ends what bench_fork and bench_spawn have started, removes
  * the folder, and exits with its status. SIGINT and SIGTERM end everything in the same way.
+ * The only argument that a benchmark takes is --small.
  */
-void bench_begin(const char *name, const char *what);
+void bench_begin(int argc, char **argv, const char *name, const char *what);
+
+/* Only every step is to be taken, in a few seconds: the figures mean nothing. */
+bool bench_small(void);
 
 /* The private folder: below LARDER_BENCH_DIR, TMPDIR or /tmp. */
 const char *bench_dir(void);

@@ -202,3 +202,21 @@ void caches_settle(const char *path)
 	must(fd >= 0 && syncfs(fd) == 0, "flush", path);
 	close(fd);
 }
+
+static int cool_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	int fd = S_ISREG(st->st_mode) ? open(path, O_RDONLY | O_NOATIME | O_CLOEXEC) : -1;
+
+	(void)type;
+	(void)ftw;
+	if (fd < 0)
+		return 0;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+	return 0;
+}
+
+void caches_cool(const char *path)
+{
+	must(nftw(path, cool_entry, 32, FTW_PHYS) == 0, "walk through", path);
+}

@@ -27,4 +27,7 @@ struct caches_sum caches_count(const char *path);
 /* Waits until what was written has reached the disk. */
 void caches_settle(const char *path);
 
+/* Drops the files' content from the page cache; it must have reached the disk. */
+void caches_cool(const char *path);
+
 #endif

@@ -20,7 +20,11 @@
 #define COMMANDS_PER_S 1000
 #define PER_NODE       10 /* single commands: ten seconds */
 #define BURSTS	       3
-#define LEAST_BURST    8000
+#define LEAST_BURST    8 /* models of a node in one cycle, on average */
+/* with --small */
+#define SMALL_NODES	     50
+#define SMALL_COMMANDS_PER_S 100
+#define SMALL_PER_NODE	     2
 
 struct run {
 	struct fleet fleet;
@@ -34,6 +38,7 @@ struct run {
 		size_t model;
 		int64_t last_used_ms;
 	} youngest[NODES][PER_NODE];
+	size_t per_node, commands_per_s;
 	int64_t began_ns;
 	size_t sent, issued, wanted;
 	struct event *timer;
@@ -73,7 +78,7 @@ static void choose_youngest(struct run *run, size_t node)
 	reply = server_ask(&run->server, "HGET larder:{%s} inc", name);
 	snprintf(run->incarnations[node], sizeof(run->incarnations[node]), "%s", reply->str);
 	freeReplyObject(reply);
-	for (size_t i = 0; i < PER_NODE; i++) {
+	for (size_t i = 0; i < run->per_node; i++) {
 		fleet_model(node, order[i], model);
 		reply = server_ask(&run->server, "ZSCORE larder:{%s}:lru %s", name, model);
 		if (reply->type != REDIS_REPLY_STRING)
@@ -115,9 +120,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while (run->sent < run->wanted &&
-	       (double)run->sent < bench_ms_since(run->began_ns) / 1000 * COMMANDS_PER_S) {
-		size_t node = run->sent % NODES, round = run->sent / NODES;
+	while (run->sent < run->wanted && (double)run->sent < bench_ms_since(run->began_ns) / 1000 *
+								      (double)run->commands_per_s) {
+		size_t node = run->sent % run->fleet.nodes, round = run->sent / run->fleet.nodes;
 
 		issue_one(run, node, &run->youngest[node][round]);
 		run->sent++;
@@ -151,10 +156,11 @@ static void measure_single(struct run *run)
 	struct event_base *base = daemon_base(run->coord->c.daemon);
 	size_t heard;
 
-	run->wanted = (size_t)NODES * PER_NODE;
+	run->wanted = run->fleet.nodes * run->per_node;
 	run->began_ns = bench_now_ns();
 	run->timer = event_new(base, -1, EV_PERSIST, on_timer, run);
-	event_add(run->timer, &(struct timeval){.tv_usec = 1000000 / COMMANDS_PER_S});
+	event_add(run->timer,
+		  &(struct timeval){.tv_usec = (suseconds_t)(1000000 / run->commands_per_s)});
 	coord_run(run->coord, all_archived, run);
 	event_del(run->timer);
 	after = server_use(&run->server);
@@ -203,7 +209,7 @@ static void measure_burst(struct run *run, int round)
 	archived_ms = bench_ms_since(run->began_ns);
 	r = cycles_result(cycles, 0);
 	evicted = (double)r->evicted[REASON_TIME_THRESHOLD];
-	if (r->stopped != NULL || r->issued < LEAST_BURST)
+	if (r->stopped != NULL || r->issued < LEAST_BURST * run->fleet.nodes)
 		bench_fail("the cycle issued %zu: %s", r->issued,
 			   r->stopped != NULL ? r->stopped : "too few to measure");
 	bench_check("commands issued", (int64_t)r->issued,
@@ -220,23 +226,32 @@ static void measure_burst(struct run *run, int round)
 		  evicted, (long long)r->read_ms, run->acked_ms, archived_ms);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct run run = {
-		.fleet = {.nodes = NODES, .models = MODELS, .expired_permille = 100}};
+		.fleet = {.nodes = NODES, .models = MODELS, .expired_permille = 100},
+		.per_node = PER_NODE,
+		.commands_per_s = COMMANDS_PER_S,
+	};
 
-	bench_begin("lifecycle",
+	bench_begin(argc, argv, "lifecycle",
 		    "a private Redis, 1,000 agents without disks in one process, a coordinator; "
 		    "10,000 single commands in 10 s, then cycles that evict about 10,000 models "
 		    "each; about a minute");
+	if (bench_small()) {
+		run.fleet.nodes = SMALL_NODES;
+		run.per_node = SMALL_PER_NODE;
+		run.commands_per_s = SMALL_COMMANDS_PER_S;
+	}
 	server_start(&run.server, "larder");
 	run.crowd = crowd_start(&run.fleet, &run.server);
-	for (size_t node = 0; node < NODES; node++)
+	for (size_t node = 0; node < run.fleet.nodes; node++)
 		choose_youngest(&run, node);
 	bench_quiet_log();
 	run.coord = coord_start(&run.server);
 	measure_single(&run);
-	bench_check("entries of the audit trail", trail_length(&run), (int64_t)NODES * PER_NODE);
+	bench_check("entries of the audit trail", trail_length(&run),
+		    (int64_t)(run.fleet.nodes * run.per_node));
 	for (int i = 0; i < BURSTS; i++)
 		measure_burst(&run, i);
 	bench_figure("acked_per_s", "1/s", bench_median(run.acked_per_s, BURSTS));

@@ -195,7 +195,7 @@ static void place(struct subject *subject, const char *name)
 	snprintf(subject->path, sizeof(subject->path), "%.100s/%s", bench_dir(), name);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct subject hf = {.what = "huggingface_100k",
 			     .layout = &layout_huggingface,
@@ -206,7 +206,7 @@ int main(void)
 	struct subject large = {
 		.what = "directory_1m", .layout = &layout_directory, .models = 1000};
 
-	bench_begin("scan",
+	bench_begin(argc, argv, "scan",
 		    "a Hugging Face cache of 1,000 models with 100,000 files, folders with 100,000 "
 		    "files and folders with 1,000,000 files (most of them holes); scanned with "
 		    "warm caches; three to eight minutes, most of it making and removing them");

@@ -8,14 +8,16 @@
 #include "common/xmem.h"
 #include "coordinator/leader.h"
 #include "tests/bench/bench.h"
-#include "tests/bench/bystander.h"
 #include "tests/bench/coord.h"
 #include "tests/bench/fleet.h"
 #include "tests/bench/rival.h"
+#include "tests/bench/samples.h"
 
-#define ROUNDS	     5
-#define PACED_ROUNDS 10
-#define IDLE_MS	     2000
+#define ROUNDS	      5
+#define PACED_ROUNDS  10
+#define IDLE_MS	      2000
+#define PING_PAUSE_NS 200000
+#define SMALL_NODES   500 /* with --small */
 
 struct pass {
 	struct cycle_result result;
@@ -129,33 +131,48 @@ static void measure_unpaced(struct run *run)
 	bench_compare("bytes", "B", median(ours.bytes, &ours), median(theirs.bytes, &theirs));
 }
 
+/* Another user of the same Redis. */
+static int ping(void *arg)
+{
+	redisReply *reply = redisCommand(arg, "PING");
+
+	if (reply == NULL)
+		return -1;
+	freeReplyObject(reply);
+	return 0;
+}
+
 static void measure_paced(struct run *run)
 {
-	struct bystander *bystander = bystander_start(&run->larder);
+	redisContext *redis = server_connect(&run->larder);
+	struct samples *bystander = samples_start(ping, redis, PING_PAUSE_NS);
 	int64_t idle_from = bench_now_ns(), swept_from;
 	struct costs costs = {0};
 
 	coord_pace(true);
-	bench_sleep_ms(IDLE_MS);
+	bench_sleep_ms(bench_small() ? 100 : IDLE_MS);
 	swept_from = bench_now_ns();
 	for (int i = 0; i < PACED_ROUNDS; i++)
 		select_by_larder(run, &costs);
 	bench_figure("paced_wall_ms", "ms", median(costs.wall_ms, &costs));
 	bench_figure("bystander_p99_ms", "ms",
-		     bystander_percentile(bystander, swept_from, bench_now_ns(), 0.99));
+		     samples_percentile(bystander, swept_from, bench_now_ns(), 0.99));
 	bench_figure("bystander_idle_p99_ms", "ms",
-		     bystander_percentile(bystander, idle_from, swept_from, 0.99));
-	bystander_stop(bystander);
+		     samples_percentile(bystander, idle_from, swept_from, 0.99));
+	samples_stop(bystander);
+	redisFree(redis);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct run run = {.fleet = {.nodes = 10000, .models = 100, .expired_permille = 10}};
 
-	bench_begin("selection",
+	bench_begin(argc, argv, "selection",
 		    "two private Redis servers with 1,000,000 models, 1 % of them not used for "
 		    "more than 7 days: sorted sets of 10,000 nodes for Larder, a hash per model "
 		    "for the other way; about a minute");
+	if (bench_small())
+		run.fleet.nodes = SMALL_NODES;
 	server_start(&run.larder, "larder");
 	server_start(&run.other, "other");
 	fleet_register(&run.fleet, &run.larder);

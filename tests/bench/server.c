@@ -47,31 +47,11 @@ void server_start(struct server *server, const char *name)
 	snprintf(server->socket, sizeof(server->socket), "%.80s/%.16s.sock", dir, name);
 	snprintf(server->url, sizeof(server->url), "unix://%s", server->socket);
 	snprintf(log, sizeof(log), "%.80s/%.16s.log", dir, name);
-	server->pid = bench_spawn((const char *const[]){program != NULL ? program : "redis-server",
-							"--port",
-							"0",
-							"--unixsocket",
-							server->socket,
-							"--dir",
-							dir,
-							"--save",
-							"",
-							"--appendonly",
-							"no",
-							"--maxclients",
-							"15000",
-							"--maxmemory-policy",
-							"noeviction",
-							"--zset-max-listpack-entries",
-							"128",
-							"--zset-max-listpack-value",
-							"128",
-							"--hash-max-listpack-entries",
-							"512",
-							"--hash-max-listpack-value",
-							"128",
-							NULL},
-				  NULL, log);
+	server->pid = bench_spawn(
+		(const char *const[]){program != NULL ? program : "redis-server", LARDER_REDIS_CONF,
+				      "--port", "0", "--unixsocket", server->socket, "--dir", dir,
+				      "--appendonly", "no", "--save", "", NULL},
+		NULL, log);
 	for (int64_t began = bench_now_ns(); !answers(server); bench_sleep_ms(20)) {
 		if (bench_ms_since(began) > START_MS)
 			bench_fail("%s does not start, see its log %s",

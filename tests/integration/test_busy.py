@@ -10,6 +10,7 @@ import pytest
 from larder.caches import A, B, Cache, model_name, orphans
 from larder.clients import KINDS
 from larder.cluster import assert_clean
+from larder.removals import MANY_CASES
 from larder.trees import tree
 from larder.wait import stays, wait_until
 
@@ -285,3 +286,31 @@ def test_agent_does_not_make_a_model_look_used(cluster, root, busy):
         agent.scan()
         stays(lambda: agent.last_use_ms(name) < before + 1000, 0.3, "last use")
         assert scans["mode"] == "delete"
+
+
+def many(cluster, root, kind):
+    case = MANY_CASES[kind](root)
+    agent = cluster.agent(case.config)
+    agent.wait_ready()
+    cluster.coordinator().wait_sees(agent.name)
+    cluster.wait_lru(case.name)
+    return case
+
+
+@pytest.mark.parametrize("kind", MANY_CASES)
+def test_model_with_more_files_than_leases_goes(cluster, root, kind):
+    case = many(cluster, root, kind)
+    receipt = cluster.evict(case.name)
+    assert receipt["outcome"] == "deleted", receipt
+    case.assert_removed()
+
+
+@pytest.mark.parametrize("kind", MANY_CASES)
+def test_any_open_file_of_many_is_seen(cluster, root, kind):
+    """Whether its lease would have been held or only tested."""
+    case = many(cluster, root, kind)
+    for path in (case.links[2], case.links[len(case.links) // 2], case.links[-1]):
+        with open_quietly(path):
+            receipt = cluster.evict(case.name, force=True)
+        assert (receipt["outcome"], receipt["why"][:4]) == ("refused", "busy")
+    case.assert_untouched()

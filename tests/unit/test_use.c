@@ -261,6 +261,39 @@ static void check_property(const char *what, int most)
 	assert_true(gone > 1000); /* it does not veto everything */
 }
 
+/* In constant use: told, then not before the pause is over, and vetoing all the while. */
+static void test_due(void **state)
+{
+	struct use use = {0};
+
+	(void)state;
+	assert_false(use_due(&use, at(1000), 500)); /* nothing to tell */
+	use_note(&use, at(1000), USE_API);
+	assert_true(use_due(&use, at(1000), 500)); /* the first is told at once */
+	use_send(&use, at(1000));
+	use_note(&use, at(1010), USE_API);
+	assert_false(use_due(&use, at(9000), 500)); /* no answer yet */
+	use_acknowledged(&use, OFFSET + 1000, 0, 0);
+	assert_true(use_since(&use, OFFSET + 1000));
+	assert_false(use_due(&use, at(1499), 500));
+	assert_true(use_since(&use, OFFSET + 1000));
+	assert_true(use_due(&use, at(1500), 500));
+	assert_true(use_due(&use, at(1010), 0));
+	use_hurry(&use);
+	assert_true(use_due(&use, at(1010), 500));
+}
+
+static void test_due_after_a_loss(void **state)
+{
+	struct use use = {0};
+
+	(void)state;
+	use_note(&use, at(1000), USE_API);
+	use_send(&use, at(1000));
+	use_lost(&use);
+	assert_true(use_due(&use, at(1001), 500));
+}
+
 static void test_property(void **state)
 {
 	(void)state;
@@ -285,6 +318,8 @@ int main(void)
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_used_meanwhile),
 		cmocka_unit_test(test_two_under_way),
+		cmocka_unit_test(test_due),
+		cmocka_unit_test(test_due_after_a_loss),
 		cmocka_unit_test(test_property),
 		cmocka_unit_test(test_property_pipelined),
 	};

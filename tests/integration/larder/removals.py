@@ -149,4 +149,38 @@ class Plain(Case):
         }
 
 
+# More files than leases are held at once (LEASES_MAX).
+MANY = 5000
+
+
+class ManyFiles(LastRevision):
+    """A revision of many files, two of which are the same blob."""
+
+    def build(self):
+        cache = Cache(self.root)
+        for number in range(MANY):
+            cache.put(REPO, A, f"shards/{number:04}.bin", b"shard %d" % number)
+        cache.put(REPO, A, "shards/twin.bin", b"shard 0")
+        name = super().build()
+        shards = sorted((cache.snapshot(REPO, A) / "shards").iterdir())
+        self.links += shards
+        self.private += sorted({shard.resolve() for shard in shards})
+        return name
+
+
+class ManyPlain(Plain):
+    """A folder of many files, two of which are links to one."""
+
+    def build(self):
+        name = super().build()
+        folder = self.root / "engine" / "shards"
+        folder.mkdir()
+        for number in range(MANY):
+            (folder / f"{number:04}.bin").write_bytes(b"shard %d" % number)
+        (folder / "twin.bin").hardlink_to(folder / "0000.bin")
+        self.links += sorted(folder.iterdir())
+        return name
+
+
 CASES = {"classic": Classic, "last": LastRevision, "shared": SharedStore, "directory": Plain}
+MANY_CASES = {"huggingface": ManyFiles, "directory": ManyPlain}
