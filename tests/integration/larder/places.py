@@ -1,5 +1,6 @@
 """Where caches are made: a file system of the kind that real caches are on."""
 
+import ctypes
 import fcntl
 import mmap
 import os
@@ -7,23 +8,47 @@ import pathlib
 import shutil
 import tempfile
 
+SIZE = 4096
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
 
 
+def _mapped(fd, size):
+    """Maps a file for reading. mmap.mmap() would keep a descriptor of it open."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    at = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    if at == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), "mmap")
+    return lambda: libc.munmap(at, size)
+
+
+def _lease(fd):
+    """Is a write lease granted?"""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError:
+        return False
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
+
+
 def leases_work(directory):
-    """A write lease must be refused while a file is mapped; overlayfs, for one, does not see that."""
+    """
+    A write lease must be granted on a file that nobody has, and refused while one is mapped, with
+    no descriptor open; overlayfs, for one, does not see that.
+    """
     with tempfile.NamedTemporaryFile(dir=directory) as file:
-        file.write(b"x" * 4096)
+        file.write(b"x" * SIZE)
         file.flush()
-        with open(file.name, "rb") as other:
-            mapped = mmap.mmap(other.fileno(), 0, access=mmap.ACCESS_READ)
-        try:
-            fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        except OSError:
-            return True
-        finally:
-            mapped.close()
-    return False
+        granted = _lease(file.fileno())
+        fd = os.open(file.name, os.O_RDONLY)
+        unmap = _mapped(fd, SIZE)
+        os.close(fd)
+        refused = not _lease(file.fileno())
+        unmap()
+    return granted and refused
 
 
 def candidates():
