@@ -26,7 +26,7 @@ struct busy *busy_new(size_t leases_max) MUST_USE;
 /* Takes ownership of `fd`. */
 enum busy_answer busy_take(struct busy *busy, int fd) MUST_USE;
 
-/* Is that file's lease held? Opening it once more, even by us, would break it. */
+/* Is that file's lease held? Opening it once more, even by us, would break it. NULL holds none. */
 bool busy_holds(const struct busy *busy, uint64_t inode);
 
 /* Keeps a descriptor with a lock until busy_free. */
