@@ -55,11 +55,11 @@ static void next_window(struct going *g)
 	size_t most = g->want.depth == SNAPSHOT_ALL || g->want.depth == SNAPSHOT_SHOW
 			      ? WINDOW_WHOLE
 			      : WINDOW_LIGHT;
+	size_t left = g->count - g->next;
 	struct snapshot snapshot = {
 		.link = g->want.c->link,
 		.prefix = g->want.c->options.redis.prefix,
-		.nodes = (const char *const *)g->names + g->next,
-		.count = g->count - g->next < most ? g->count - g->next : most,
+		.count = left < most ? left : most,
 		.depth = g->want.depth,
 		.now_ms = redis_now(g),
 		.node_timeout_ms = g->want.c->options.node_timeout_ms,
@@ -67,10 +67,11 @@ static void next_window(struct going *g)
 		.arg = g,
 	};
 
-	if (snapshot.count == 0) {
+	if (left == 0) {
 		finish(g, NULL);
 		return;
 	}
+	snapshot.nodes = (const char *const *)g->names + g->next;
 	g->next += snapshot.count;
 	snapshot_read(&snapshot);
 }
