@@ -20,6 +20,9 @@ if leader[1] or ARGV[5] ~= '1' then
 		string.format('%.0f', math.max(0, redis.call('PTTL', KEYS[1])))}
 end
 local last = tonumber(redis.call('GET', KEYS[2]) or 0) or 0
+if not (last >= 0 and last < 2 ^ 53 - 1) then
+	last = 0 -- no epoch: the fences of the nodes tell the rest
+end
 local epoch = string.format('%.0f', math.max(last + 1, now, tonumber(ARGV[4])))
 redis.call('SET', KEYS[2], epoch)
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'epoch', epoch, 'address', ARGV[2], 'since_ms', now_text,
