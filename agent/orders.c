@@ -250,7 +250,12 @@ static void judge(struct orders *orders, struct order *order)
 		break;
 	case GUARD_WAIT: break; /* judged again when the pins are read next */
 	case GUARD_GONE: end_order(orders, order, "gone", ""); break;
-	case GUARD_REFUSE: end_order(orders, order, "refused", why); break;
+	case GUARD_REFUSE:
+		/* Redis may have been set back: without this it would ask, in vain, for ever. */
+		if (model != NULL)
+			use_seen(&model->use, order->command.last_used_ms);
+		end_order(orders, order, "refused", why);
+		break;
 	}
 }
 

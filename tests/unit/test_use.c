@@ -267,20 +267,31 @@ static void test_property_pipelined(void **state)
 	check_property("use, several under way", 8);
 }
 
+static void test_set_back(void **state)
+{
+	struct use use = {0};
+
+	(void)state;
+	use_note(&use, (struct mono){1000}, USE_API);
+	use_acknowledged(&use, 50000, use_send(&use, (struct mono){1500}), 0);
+	assert_int_equal(use.score_ms, 49500);
+	assert_false(use.dirty);
+	use_seen(&use, 49500); /* as it was told */
+	use_seen(&use, 49501);
+	assert_false(use.dirty);
+	use_seen(&use, 49499); /* Redis has lost it */
+	assert_true(use.dirty);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_grows_only),
-		cmocka_unit_test(test_strongest_of_equals),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_told),
-		cmocka_unit_test(test_future_is_now),
-		cmocka_unit_test(test_slack),
-		cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_used_meanwhile),
-		cmocka_unit_test(test_two_under_way),
-		cmocka_unit_test(test_property),
-		cmocka_unit_test(test_property_pipelined),
+		cmocka_unit_test(test_grows_only),    cmocka_unit_test(test_strongest_of_equals),
+		cmocka_unit_test(test_names),	      cmocka_unit_test(test_told),
+		cmocka_unit_test(test_future_is_now), cmocka_unit_test(test_slack),
+		cmocka_unit_test(test_lost),	      cmocka_unit_test(test_used_meanwhile),
+		cmocka_unit_test(test_two_under_way), cmocka_unit_test(test_set_back),
+		cmocka_unit_test(test_property),      cmocka_unit_test(test_property_pipelined),
 	};
 
 	return RUN_TESTS(tests);
