@@ -183,13 +183,11 @@ void http_reply_text(struct http_request *r, int code, const char *type, const c
 
 void http_reply_json(struct http_request *r, int code, cJSON *body)
 {
-	char *text = cJSON_PrintUnformatted(body);
+	char *text = json_doc_print(body);
 
 	cJSON_Delete(body);
-	if (text == NULL)
-		abort();
 	send_reply(r, code, "application/json", text, strlen(text));
-	cJSON_free(text);
+	free(text);
 }
 
 void http_reply_error(struct http_request *r, int code, const char *fmt, ...)
