@@ -13,11 +13,11 @@
 #include "coordinator/issue.h"
 #include "coordinator/leader.h"
 #include "coordinator/survey.h"
+#include "coordinator/trail.h"
 
 #define LIST_MAX      100   /* models or nodes in one request */
 #define MATCHES_MAX   10000 /* models that one request may evict */
 #define HISTORY_LIMIT 1000
-#define HISTORY_SCAN  10000 /* the whole trail (LOG_KEPT in follow.c) */
 
 /* ---- history ---- */
 
@@ -109,7 +109,7 @@ void api_get_evictions(struct http_request *req, void *arg)
 	redis_args_add(&args, "+");
 	redis_args_add(&args, "-");
 	redis_args_add(&args, "COUNT");
-	redis_args_add_int(&args, HISTORY_SCAN);
+	redis_args_add_int(&args, TRAIL_KEPT); /* all of it */
 	redis_link_command(c->link, &args, got_trail, h);
 	redis_args_free(&args);
 }
