@@ -18,12 +18,14 @@
 #include "agent/holds.h"
 #include "agent/message.h"
 #include "agent/orders.h"
+#include "agent/tend.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/redis_script.h"
 #include "common/xmem.h"
 
 #define READ_INTERVAL_MS 30000 /* pins and policy, when nobody says that they have changed */
+#define TEND_PAUSE_MS	 1000  /* between two looks at the keys of the node */
 /* Two agents with one name take the registration from each other: the one that notices waits. */
 #define RIVAL_TIMES	3
 #define RIVAL_WINDOW_MS 60000
@@ -45,7 +47,7 @@ struct beat {
 	struct mono redis_at;
 
 	struct event *soon;
-	struct mono beat_due, read_due, register_due;
+	struct mono beat_due, read_due, register_due, tended;
 	bool beating, reading, confirming; /* a request is under way */
 	unsigned rivals; /* how often Redis did not know this incarnation, lately */
 	struct mono unknown_at;
@@ -112,9 +114,12 @@ static void got_policy(const redisReply *reply, const char *why, void *arg)
 	cJSON *overrides = NULL;
 	struct err err;
 
-	(void)why;
-	if (reply == NULL || reply->type != REDIS_REPLY_STRING)
+	if (reply == NULL || reply->type == REDIS_REPLY_NIL)
 		return; /* no leader yet: what was known stays */
+	if (reply->type != REDIS_REPLY_STRING) {
+		complain("-policy", reply, why);
+		return;
+	}
 	if (limits_receive(reply->str, &base, &overrides, &err) != 0) {
 		log_warn("-policy", LOG_STR("reason", err.text));
 		return;
@@ -172,6 +177,23 @@ static void read_cluster(struct beat *b)
 
 /* ---- registration and differences ---- */
 
+static void on_mended(void *arg);
+
+static void tend(struct beat *b)
+{
+	b->tended = clock_mono();
+	tend_keys(b->link, b->agent, on_mended, b);
+}
+
+/* A script has failed. It may not like what stands in the node's keys: then that is put right. */
+static void refused(struct beat *b, const char *event, const redisReply *reply, const char *why)
+{
+	complain(event, reply, why);
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+	    mono_since(b->tended, clock_mono()) >= TEND_PAUSE_MS)
+		tend(b);
+}
+
 /* Redis does not know this node as it is: everything is told anew. */
 static void register_again(struct beat *b, const char *why)
 {
@@ -180,6 +202,11 @@ static void register_again(struct beat *b, const char *why)
 	if (b->state != BEAT_DOWN)
 		b->state = BEAT_REGISTERING;
 	inventory_untold(&b->agent->inventory);
+}
+
+static void on_mended(void *arg)
+{
+	register_again(arg, "keys of it were overwritten");
 }
 
 static void got_registered(const redisReply *reply, const char *why, void *arg)
@@ -200,7 +227,7 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 		}
 	} else {
 		said_lost(said);
-		complain("-register", reply, why);
+		refused(b, "-register", reply, why);
 		b->register_due.ms = clock_mono().ms + 1000;
 		register_again(b, "it failed");
 	}
@@ -213,14 +240,10 @@ static void register_all(struct beat *b)
 	void *next = agent->inventory.models;
 	size_t left = 0;
 	bool first = true;
-	char key[KEY_SIZE];
 
 	clock_random_hex(b->incarnation, 4);
 	b->register_due.ms = clock_mono().ms + agent->options.redis.command_timeout_ms + 1000;
-	redis_args_start(&b->args, "SADD");
-	redis_args_add(&b->args, cluster_key(b, key, KEY_NODES));
-	redis_args_add(&b->args, agent->node);
-	redis_link_command(b->link, &b->args, NULL, NULL);
+	tend(b);
 	for (const struct model *model = next; model != NULL; model = model->hh.next)
 		left += !model->gone;
 	do {
@@ -256,7 +279,7 @@ static void got_confirmed(const redisReply *reply, const char *why, void *arg)
 		journal_confirmed(b->agent->journal, said->receipt_number);
 		confirm(b); /* there may be more */
 	} else {
-		complain("-confirm", reply, why);
+		refused(b, "-confirm", reply, why);
 		if (answered(reply, "UNKNOWN"))
 			register_again(b, "UNKNOWN");
 	}
@@ -277,6 +300,18 @@ static void confirm(struct beat *b)
 
 /* ---- the beat ---- */
 
+/* A text as it came. A NUL would hide what stands behind it: no name and no command holds this. */
+static const char *whole_text(redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_STRING)
+		return "";
+	for (char *p = reply->str; p < reply->str + reply->len; p++) {
+		if (*p == '\0')
+			*p = '\1';
+	}
+	return reply->str;
+}
+
 static void got_beat(const redisReply *reply, const char *why, void *arg)
 {
 	struct said *said = arg;
@@ -289,8 +324,8 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 		heard_clock(b, now);
 		said_acknowledged(said, now);
 		for (size_t i = 2; i + 1 < reply->elements; i += 2)
-			orders_hear(b->agent->orders, reply->element[i]->str,
-				    reply->element[i + 1]->str);
+			orders_hear(b->agent->orders, whole_text(reply->element[i]),
+				    whole_text(reply->element[i + 1]));
 		if (orders_want_pins(b->agent->orders) && !b->reading)
 			read_cluster(b);
 	} else {
@@ -310,7 +345,7 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 		} else if (answered(reply, "RESYNC")) {
 			register_again(b, "RESYNC");
 		} else {
-			complain("-beat", reply, why);
+			refused(b, "-beat", reply, why);
 		}
 	}
 	said_free(said);
@@ -356,8 +391,9 @@ static void on_up(const struct redis_link_server *server, void *arg)
 
 	warn_about_server(server);
 	b->state = BEAT_ASKING;
-	redis_script_load(b->link, (const struct redis_script *[]){&script_beat, &script_register,
-								   &script_confirm, NULL});
+	redis_script_load(b->link,
+			  (const struct redis_script *[]){&script_beat, &script_register,
+							  &script_confirm, &script_mend, NULL});
 	redis_args_start(&b->args, "TIME");
 	redis_link_command(b->link, &b->args, got_time, b);
 	read_cluster(b);
@@ -427,8 +463,11 @@ void beat_tick(struct beat *b)
 		tell_differences(b);
 		send_beat(b);
 	}
-	if (b->state != BEAT_ASKING && !b->reading &&
-	    (mono_since(b->read_due, now) >= 0 || orders_want_pins(agent->orders)))
+	if (b->state == BEAT_ASKING || b->reading)
+		return;
+	if (b->state == BEAT_REGISTERED && mono_since(b->read_due, now) >= 0)
+		tend(b);
+	if (mono_since(b->read_due, now) >= 0 || orders_want_pins(agent->orders))
 		read_cluster(b);
 }
 

@@ -149,32 +149,38 @@ void hf_refs_restore(int repo_fd, const char *txn)
 		errno = 0; /* found again at the next start */
 }
 
+struct pruning {
+	int dir;
+	unsigned depth;
+};
+
 static int prune_entry(const char *name, void *arg)
 {
-	int dir = *(int *)arg;
+	const struct pruning *here = arg;
+	struct pruning below = {.depth = here->depth + 1};
 	struct disk_stat st;
-	int below;
 
-	if (disk_stat(dir, name, &st) != 0 || st.type != DISK_DIRECTORY)
+	if (disk_stat(here->dir, name, &st) != 0 || st.type != DISK_DIRECTORY ||
+	    below.depth > DEPTH_MAX)
 		return 0;
-	below = disk_open_dir(dir, name);
-	if (below < 0)
+	below.dir = disk_open_dir(here->dir, name);
+	if (below.dir < 0)
 		return 0;
-	if (disk_list(below, prune_entry, &below) == 0 && disk_rmdir(dir, name) != 0)
+	if (disk_list(below.dir, prune_entry, &below) == 0 && disk_rmdir(here->dir, name) != 0)
 		errno = 0; /* it still holds refs */
-	close(below);
+	close(below.dir);
 	return 0;
 }
 
 void hf_refs_drop(int repo_fd, const char *txn)
 {
 	struct moved moved = {repo_fd, txn};
-	int refs = disk_open_dir(repo_fd, "refs");
+	struct pruning refs = {.dir = disk_open_dir(repo_fd, "refs")};
 	int rc = disk_list(repo_fd, drop_entry, &moved);
 
-	if (refs >= 0) {
-		rc |= disk_list(refs, prune_entry, &refs);
-		close(refs);
+	if (refs.dir >= 0) {
+		rc |= disk_list(refs.dir, prune_entry, &refs);
+		close(refs.dir);
 	}
 	if (rc != 0)
 		errno = 0; /* nothing depends on it */

@@ -74,8 +74,16 @@ static enum removal_outcome read_repo(struct removal_task *task, struct hf_remov
 	return removal_end(task, REMOVAL_FAILED, "unreadable: %s", strerror(error));
 }
 
-static bool any_frozen(const struct hf_removal *hr, const struct hf_revision *rev)
+/* Would anything of it stay, whatever we try? */
+static bool any_frozen(const struct hf_repo *repo, const struct hf_revision *rev)
 {
+	for (size_t i = 0; i < repo->dir_count; i++) {
+		bool own = i >= rev->first_dir && i < rev->first_dir + rev->dir_count;
+		bool above = strncmp(repo->dirs[i].path, "snapshots/", 10) != 0;
+
+		if ((own || above) && repo->dirs[i].frozen)
+			return true;
+	}
 	for (size_t i = 0; i < rev->file_count; i++) {
 		const struct hf_file *file = &rev->files[i];
 
@@ -83,7 +91,6 @@ static bool any_frozen(const struct hf_removal *hr, const struct hf_revision *re
 		    (file->blob != NULL && file->blob->revisions == 1 && file->blob->stat.frozen))
 			return true;
 	}
-	(void)hr;
 	return false;
 }
 
@@ -118,7 +125,7 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
 	hf_access_arm(task->root, &hr->repo, rev);
-	if (any_frozen(hr, rev))
+	if (any_frozen(&hr->repo, rev))
 		return removal_end(task, REMOVAL_REFUSED, "immutable files");
 	return REMOVAL_GOES_ON;
 }
@@ -322,7 +329,7 @@ static bool same_as_checked(struct hf_removal *hr)
 	size_t count = hr->repo.revision_count;
 
 	return hf_repo_read_moved(&hr->repo, ".", hr->whole) == 0 &&
-	       hr->repo.revision_count == count + 1 &&
+	       hr->repo.revision_count == count + 1 && !hr->repo.revisions[count].barred &&
 	       same_files(hf_repo_find(&hr->repo, hr->commit), &hr->repo.revisions[count]);
 }
 

@@ -97,7 +97,7 @@ static int note_dir(struct hf_repo *repo, int fd, const char *path)
 	}
 	repo->dirs = xgrow(repo->dirs, repo->dir_count, &repo->dir_capacity, sizeof(*repo->dirs));
 	dir = &repo->dirs[repo->dir_count++];
-	*dir = (struct hf_dir){xstrdup(path), st.inode, st.mtime_ns, st.ctime_ns};
+	*dir = (struct hf_dir){xstrdup(path), st.inode, st.mtime_ns, st.ctime_ns, st.frozen};
 	return 0;
 }
 
@@ -150,6 +150,9 @@ static int read_blob_entry(const char *name, void *arg)
 	if (disk_stat(rd->fd, name, &st) != 0)
 		return errno == ENOENT ? 0 : -1; /* gone in between */
 	if (hf_name_partial(name)) {
+		/* A folder, a pipe or a link with such a name is nobody's download. */
+		if (st.type != DISK_FILE || st.mount != repo->mount)
+			return 0;
 		repo->partials = xgrow(repo->partials, repo->partial_count, &repo->partial_capacity,
 				       sizeof(*repo->partials));
 		repo->partials[repo->partial_count++] =

@@ -47,6 +47,7 @@ struct hf_dir {
 	char *path; /* below the repository's folder */
 	uint64_t inode;
 	int64_t mtime_ns, ctime_ns;
+	bool frozen; /* nothing in it can be removed */
 };
 
 struct hf_revision {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/disk.h"
+#include "agent/reaper.h"
 #include "agent/root.h"
 
 static int is_entry(const char *name, void *arg)
@@ -28,6 +29,17 @@ static bool empty_dir(int at, const char *name)
 	return rc == 0;
 }
 
+/* Is it missing, or a folder of this file system? Moving a mount would move what others use. */
+static bool ours(int at, const char *name)
+{
+	int fd = disk_open_dir(at, name);
+
+	if (fd < 0)
+		return errno == ENOENT;
+	close(fd);
+	return true;
+}
+
 /* Returns 1 for a name that no client of the cache makes: somebody else's, never removed. */
 static int is_foreign(const char *name, void *arg)
 {
@@ -44,34 +56,15 @@ static int is_foreign(const char *name, void *arg)
 static bool is_shell(int repo_fd)
 {
 	return disk_list(repo_fd, is_foreign, NULL) == 0 && empty_dir(repo_fd, "snapshots") &&
-	       empty_dir(repo_fd, "blobs") && empty_dir(repo_fd, "refs");
-}
-
-/* Removes what is left of a repository's folder: empty folders and small files of the client. */
-static int empty_shell(const char *name, void *arg)
-{
-	int dir = *(int *)arg;
-	struct disk_stat st;
-	int below;
-
-	if (disk_stat(dir, name, &st) != 0)
-		return 0;
-	if (st.type != DISK_DIRECTORY)
-		return disk_unlink(dir, name);
-	below = disk_open_dir(dir, name);
-	if (below < 0)
-		return -1;
-	if (disk_list(below, empty_shell, &below) != 0) {
-		close(below);
-		return -1;
-	}
-	close(below);
-	return disk_rmdir(dir, name);
+	       empty_dir(repo_fd, "blobs") && empty_dir(repo_fd, "refs") &&
+	       ours(repo_fd, "trees") && ours(repo_fd, ".no_exist");
 }
 
 void hf_shell_remove(const struct root *root, const char *folder, int repo_fd, const char *moved)
 {
+	static const atomic_bool never;
 	int scratch = root_open_scratch(root);
+	struct reaper_result ignored; /* what stays is found and emptied at the next start */
 	int shell;
 
 	if (scratch < 0)
@@ -79,9 +72,7 @@ void hf_shell_remove(const struct root *root, const char *folder, int repo_fd, c
 	if (is_shell(repo_fd) && disk_move(root->fd, folder, scratch, moved) == 0) {
 		shell = disk_open_dir(scratch, moved);
 		if (shell >= 0 && is_shell(shell)) {
-			if (disk_list(shell, empty_shell, &shell) != 0 ||
-			    disk_rmdir(scratch, moved) != 0)
-				errno = 0; /* found and emptied at the next start */
+			reaper_empty_at(root, scratch, moved, &never, &ignored);
 		} else if (disk_move(scratch, moved, root->fd, folder) != 0) {
 			errno = 0; /* the client has made a new one already */
 		}

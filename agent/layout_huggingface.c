@@ -21,6 +21,7 @@
 #include "agent/layout.h"
 #include "agent/root.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/xmem.h"
 
 #define SAMPLES 8
@@ -60,6 +61,7 @@ struct known_repo {
 	int64_t leftover_bytes;
 	bool hot; /* must be read again although no directory has changed */
 	bool seen;
+	int problem;			      /* errno of the last reading; 0: it was read */
 	bool leftovers;			      /* has files that belong to no model */
 	int64_t marked_from_ms, marked_to_ms; /* access times of then are our own reading's */
 	int64_t mend_from_ms; /* links made since then are mended, wall clock; 0: none */
@@ -368,6 +370,37 @@ static void mend(struct hf_state *state, struct known_repo *known, struct hf_rep
 		known->hot = true;
 }
 
+static struct known_repo *add_repo(struct hf_state *state, const char *folder)
+{
+	struct known_repo *known = xcalloc(1, sizeof(*known));
+
+	known->folder = xstrdup(folder);
+	HASH_ADD_KEYPTR(hh, state->repos, known->folder, strlen(known->folder), known);
+	return known;
+}
+
+/* It stands there, and could not be read. */
+static void take_problem(struct hf_state *state, struct known_repo *known, int error)
+{
+	const char *why = error == ELOOP     ? "it, or a folder in it, is a link: left alone"
+			  : error == ENOTDIR ? "it, or a folder in it, is no folder: left alone"
+					     : NULL;
+
+	known->seen = true;
+	if (known->problem != error)
+		log_warn("-repo", LOG_STR("folder", known->folder),
+			 LOG_STR("reason", why != NULL ? why : strerror(error)));
+	known->problem = error;
+	if (why != NULL) {
+		free_content(known);
+		known->leftover_bytes = 0;
+		known->leftovers = false;
+	} else {
+		/* Not readable is not gone: what was known of it stays, and is not complete. */
+		state->complete = false;
+	}
+}
+
 static void scan_repo(struct hf_state *state, const char *folder)
 {
 	struct known_repo *known;
@@ -385,20 +418,14 @@ static void scan_repo(struct hf_state *state, const char *folder)
 	if (fd >= 0)
 		close(fd);
 	if (hf_repo_read(state->root->fd, state->store_fd, folder, &repo, &error, NULL) != 0) {
-		/* Not readable is not gone: what was known of it stays, and is not complete. */
-		if (error != ENOENT && error != ENOTDIR && error != ELOOP) {
-			state->complete = false;
-			if (known != NULL)
-				known->seen = true;
-		}
+		if (error != ENOENT)
+			take_problem(state, known != NULL ? known : add_repo(state, folder), error);
 		return;
 	}
-	if (known == NULL) {
-		known = xcalloc(1, sizeof(*known));
-		known->folder = xstrdup(folder);
-		HASH_ADD_KEYPTR(hh, state->repos, known->folder, strlen(known->folder), known);
-	}
+	if (known == NULL)
+		known = add_repo(state, folder);
 	known->seen = true;
+	known->problem = 0;
 	keep_repo(state, known, &repo);
 	look_at_uses(state->root, known, repo.fd);
 	mend(state, known, &repo);

@@ -261,7 +261,12 @@ static void judge(struct orders *orders, struct order *order)
 		orders->waits_for_sources |= facts.sources_wait != NULL;
 		break;
 	case GUARD_GONE: end_order(orders, order, "gone", ""); break;
-	case GUARD_REFUSE: end_order(orders, order, "refused", why); break;
+	case GUARD_REFUSE:
+		/* Redis may have been set back: without this it would ask, in vain, for ever. */
+		if (model != NULL)
+			use_seen(&model->use, order->command.last_used_ms);
+		end_order(orders, order, "refused", why);
+		break;
 	}
 }
 

@@ -84,7 +84,8 @@ static void failed(struct pod_watch *w, const char *why)
 	w->due.ms = clock_mono().ms + w->back_off_ms / 2 +
 		    clock_random((uint32_t)(w->back_off_ms / 2 + 1));
 	set_problem(w, why);
-	/* What happened meanwhile is in the list; its first pages belong to another moment by then. */
+	/* What happened meanwhile is in the list; its first pages belong to another moment by then.
+	 */
 	list_anew(w);
 }
 

@@ -7,15 +7,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/aside.h"
 #include "agent/busy.h"
 #include "agent/root.h"
+#include "common/clock.h"
 #include "common/hook.h"
 
 /* After so much work it rests for as long as that took. */
 #define WORK_NS INT64_C(5000000)
 /* One step of a big file on a mount with discard; freeing a whole one stalls others for 100 ms. */
 #define STEP_BYTES (INT64_C(32) << 20)
-#define DEPTH_MAX  256
+/* Handles and stack are limited: what lies deeper is moved up first. */
+#define DEPTH_MAX 64
 
 struct reaping {
 	const struct root *root;
@@ -24,6 +27,8 @@ struct reaping {
 	struct timespec began;
 	int fd;
 	unsigned depth;
+	struct reaping *top; /* of the folder that is emptied as a whole; NULL above it */
+	bool raised;	     /* in `top`: something was moved up into it */
 };
 
 static int64_t since_ns(const struct timespec *began)
@@ -52,16 +57,15 @@ static void failed(struct reaping *rp)
 }
 
 /*
- * Shortens a file step by step that has no name any more, so that nobody can open what is left of
- * it. Only while its lease is held: whoever has it mapped would crash.
+ * Shortens a file step by step, once it has no name: nobody can make a link to it any more. Only
+ * with its lease held: whoever has it mapped would crash.
  */
 static void shrink(struct reaping *rp, int fd, int64_t size)
 {
 	struct disk_stat st;
 
-	if (disk_stat_fd(fd, &st) != 0 || st.links > 0)
-		return;
-	while (size > STEP_BYTES && disk_lease_holds(fd)) {
+	while (size > STEP_BYTES && disk_stat_fd(fd, &st) == 0 && st.links == 0 &&
+	       disk_lease_holds(fd)) {
 		size -= STEP_BYTES;
 		if (disk_truncate(fd, size) != 0)
 			return;
@@ -83,7 +87,7 @@ static void remove_file(struct reaping *rp, const char *name, const struct disk_
 	} else if (st->type == DISK_FILE && st->links == 1) {
 		*(in_use ? &rp->result->deferred_bytes : &rp->result->freed_bytes) +=
 			st->used_bytes;
-		if (fd >= 0 && steps)
+		if (fd >= 0 && steps && !in_use)
 			shrink(rp, fd, st->size_bytes);
 	}
 	if (fd >= 0)
@@ -92,13 +96,25 @@ static void remove_file(struct reaping *rp, const char *name, const struct disk_
 
 static int reap_entry(const char *name, void *arg);
 
+/* What is nested too deeply is emptied later, from the top. */
+static void raise_folder(struct reaping *rp, const char *name)
+{
+	char random[17], higher[48];
+
+	clock_random_hex(random, 8);
+	snprintf(higher, sizeof(higher), ASIDE_PREFIX "deep-%s", random);
+	if (disk_move(rp->fd, name, rp->top->fd, higher) == 0)
+		rp->top->raised = true;
+	else if (errno != ENOENT)
+		failed(rp);
+}
+
 static void remove_folder(struct reaping *rp, const char *name)
 {
 	struct reaping below = *rp;
 
 	if (++below.depth > DEPTH_MAX) {
-		errno = ELOOP;
-		failed(rp);
+		raise_folder(rp, name);
 		return;
 	}
 	below.fd = disk_open_dir(rp->fd, name);
@@ -107,8 +123,13 @@ static void remove_folder(struct reaping *rp, const char *name)
 			failed(rp);
 		return;
 	}
-	if (disk_list(below.fd, reap_entry, &below) < 0)
-		failed(rp);
+	if (rp->top == NULL)
+		below.top = &below;
+	do {
+		below.raised = false;
+		if (disk_list(below.fd, reap_entry, &below) < 0)
+			failed(rp);
+	} while (below.raised && !atomic_load(rp->stop));
 	rp->began = below.began;
 	close(below.fd);
 	if (!atomic_load(rp->stop) && disk_rmdir(rp->fd, name) != 0 && errno != ENOENT &&
@@ -139,23 +160,32 @@ static int reap_entry(const char *name, void *arg)
 	return 0;
 }
 
+void reaper_empty_at(const struct root *root, int dir_fd, const char *name, const atomic_bool *stop,
+		     struct reaper_result *result)
+{
+	struct reaping rp = {.root = root, .stop = stop, .result = result, .fd = dir_fd};
+
+	memset(result, 0, sizeof(*result));
+	clock_gettime(CLOCK_MONOTONIC, &rp.began);
+	reap_entry(name, &rp);
+}
+
 void reaper_empty(const struct root *root, const char *path, const atomic_bool *stop,
 		  struct reaper_result *result)
 {
 	const char *slash = strrchr(path, '/');
 	char parent[4200];
-	struct reaping rp = {.root = root, .stop = stop, .result = result};
+	int dir_fd;
 
-	memset(result, 0, sizeof(*result));
 	snprintf(parent, sizeof(parent), "%.*s", slash != NULL ? (int)(slash - path) : 1,
 		 slash != NULL ? path : ".");
-	rp.fd = disk_open_dir(root->fd, parent);
-	if (rp.fd < 0) {
-		if (errno != ENOENT)
-			failed(&rp);
+	dir_fd = disk_open_dir(root->fd, parent);
+	if (dir_fd >= 0) {
+		reaper_empty_at(root, dir_fd, slash != NULL ? slash + 1 : path, stop, result);
+		close(dir_fd);
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &rp.began);
-	reap_entry(slash != NULL ? slash + 1 : path, &rp);
-	close(rp.fd);
+	*result = (struct reaper_result){0};
+	if (errno != ENOENT)
+		*result = (struct reaper_result){.left = 1, .error = errno};
 }

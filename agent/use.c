@@ -62,6 +62,11 @@ void use_lost(struct use *use)
 		use->in_flight--;
 }
 
+void use_seen(struct use *use, int64_t seen_ms)
+{
+	use->dirty |= seen_ms < use->score_ms;
+}
+
 bool use_since(const struct use *use, int64_t seen_ms)
 {
 	return use->dirty || use->score_ms > seen_ms;

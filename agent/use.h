@@ -50,6 +50,9 @@ void use_acknowledged(struct use *use, int64_t redis_now_ms, int64_t age_ms, int
 /* The message was lost: it is told again. */
 void use_lost(struct use *use);
 
+/* A decision saw the score `seen_ms`: when Redis was told of a later one, it is told again. */
+void use_seen(struct use *use, int64_t seen_ms);
+
 /* Was it used after the decision that saw the score `seen_ms`? */
 bool use_since(const struct use *use, int64_t seen_ms);
 

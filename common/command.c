@@ -94,7 +94,7 @@ int command_parse(const char *text, struct command *out, struct err *err)
 		return err_set(err, "command has a bad generation");
 	if (parse_number(f[3], &out->deadline_ms) != 0)
 		return err_set(err, "command has a bad deadline");
-	if (parse_number(f[4], &out->epoch) != 0)
+	if (parse_number(f[4], &out->epoch) != 0 || out->epoch > COMMAND_EPOCH_MAX)
 		return err_set(err, "command has a bad epoch");
 	if (command_reason_parse(f[5], &out->reason) != 0)
 		return err_set(err, "command has an unknown reason");

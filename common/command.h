@@ -13,6 +13,8 @@
 #define COMMAND_ID_MAX	   40
 #define COMMAND_GENERATION 16 /* hexadecimal digits at most */
 #define COMMAND_TEXT_MAX   256
+/* Redis' scripts count epochs in floating point: the last one that they tell from the next. */
+#define COMMAND_EPOCH_MAX ((INT64_C(1) << 53) - 1)
 
 enum evict_reason {
 	REASON_TIME_THRESHOLD,

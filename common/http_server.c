@@ -1,10 +1,9 @@
 /*
  * JSON over evhttp, with guards.
  *
- * evhttp has no deadline for a whole request and no cap on connections, and does not tell when a
- * connection closes before its request is complete. So each connection's bufferevent is created
- * here and kept by a reference ("guard") until its request has arrived; a sweep ends what takes too
- * long and lets go of what evhttp has freed.
+ * evhttp has no deadline for a whole request or a whole reply and no cap on connections, and does
+ * not tell when a connection closes. So each connection's bufferevent is created here and kept by a
+ * reference ("guard"); a sweep ends what takes too long and lets go of what evhttp has freed.
  */
 #include "common/http_server.h"
 
@@ -31,14 +30,19 @@
 
 #define HEADERS_MAX_BYTES   16384
 #define BODY_MAX_BYTES	    65536
-#define CONNECTIONS_MAX	    256
+#define CONNECTIONS_MAX	    256 /* above it, a new one has until the next sweep */
+#define CONNECTIONS_MOST    512 /* here no more are taken */
+#define WAITING_MAX	    64	/* requests that are not answered yet */
 #define REQUEST_DEADLINE_MS 10000
+#define REPLY_DEADLINE_MS   60000
 #define IDLE_TIMEOUT_S	    10
 #define SWEEP_MS	    500
 
 struct guard {
+	struct http_server *server;
 	struct bufferevent *bev;
-	struct mono deadline;
+	struct mono deadline;	      /* of the request, then of the reply */
+	struct http_request *waiting; /* its request is with a handler: no deadline */
 	struct guard *prev, *next;
 };
 
@@ -49,7 +53,10 @@ struct http_server {
 	struct http_server_options options;
 	struct guard *guards;
 	struct http_request *open; /* given to a handler, not answered yet */
-	int connections;	   /* guards and open requests */
+	int open_count;
+	int connections; /* guards */
+	struct evconnlistener *listener;
+	bool paused; /* takes no connections */
 	int port;
 };
 
@@ -57,16 +64,19 @@ struct http_request {
 	struct http_server *server;
 	struct evhttp_request *req;
 	struct evkeyvalq query;
+	struct guard *guard; /* of its connection; NULL once that has gone */
 	bool gone;
 	struct http_request *prev, *next;
 };
 
 /* ---- connections ---- */
 
-static void guard_free(struct http_server *server, struct guard *guard)
+static void guard_free(struct guard *guard)
 {
-	DL_DELETE(server->guards, guard);
-	server->connections--;
+	DL_DELETE(guard->server->guards, guard);
+	guard->server->connections--;
+	if (guard->waiting != NULL)
+		guard->waiting->guard = NULL;
 	bufferevent_decref(guard->bev);
 	free(guard);
 }
@@ -82,11 +92,16 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 	if (bev == NULL)
 		return NULL;
 	guard = xcalloc(1, sizeof(*guard));
+	guard->server = server;
 	guard->bev = bev;
 	guard->deadline.ms = clock_mono().ms + patience;
 	bufferevent_incref(bev);
 	DL_APPEND(server->guards, guard);
 	server->connections++;
+	if (server->connections >= CONNECTIONS_MOST && !server->paused) {
+		server->paused = true;
+		evconnlistener_disable(server->listener);
+	}
 	return bev;
 }
 
@@ -102,26 +117,29 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 		bufferevent_event_cb on_event = NULL;
 
 		bufferevent_getcb(guard->bev, NULL, NULL, &on_event, NULL);
-		if (on_event != NULL && mono_since(guard->deadline, now) < 0)
-			continue;
-		/* Still evhttp's and too slow: let it believe that the peer has gone. */
-		if (on_event != NULL)
+		if (on_event == NULL) /* evhttp has freed it */
+			guard_free(guard);
+		else if (guard->waiting == NULL && mono_since(guard->deadline, now) >= 0)
+			/* Too slow: let evhttp believe that the peer has gone. */
 			bufferevent_trigger_event(guard->bev, BEV_EVENT_READING | BEV_EVENT_EOF,
 						  BEV_OPT_DEFER_CALLBACKS);
-		guard_free(server, guard);
+	}
+	if (server->paused && server->connections < CONNECTIONS_MOST) {
+		server->paused = false;
+		evconnlistener_enable(server->listener);
 	}
 }
 
-static void release_guard(struct http_server *server, struct bufferevent *bev)
+static struct guard *guard_of(struct http_server *server, struct evhttp_connection *con)
 {
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(con);
 	struct guard *guard;
 
 	DL_FOREACH (server->guards, guard) {
-		if (guard->bev == bev) {
-			guard_free(server, guard);
-			return;
-		}
+		if (guard->bev == bev)
+			return guard;
 	}
+	return NULL;
 }
 
 /* ---- requests ---- */
@@ -129,7 +147,11 @@ static void release_guard(struct http_server *server, struct bufferevent *bev)
 static void request_free(struct http_request *r)
 {
 	DL_DELETE(r->server->open, r);
-	r->server->connections--;
+	r->server->open_count--;
+	if (r->guard != NULL) {
+		r->guard->waiting = NULL;
+		r->guard->deadline.ms = clock_mono().ms + REPLY_DEADLINE_MS;
+	}
 	evhttp_clear_headers(&r->query);
 	free(r);
 }
@@ -144,6 +166,17 @@ static void on_close(struct evhttp_connection *con, void *arg)
 
 	(void)con;
 	r->gone = true;
+	if (r->guard != NULL)
+		guard_free(r->guard);
+}
+
+/* The reply was sent, or will not be. */
+static void on_replied(struct evhttp_connection *con, void *arg)
+{
+	struct guard *guard = guard_of(arg, con);
+
+	if (guard != NULL)
+		guard_free(guard);
 }
 
 static void send_reply(struct http_request *r, int code, const char *type, const char *data,
@@ -159,7 +192,7 @@ static void send_reply(struct http_request *r, int code, const char *type, const
 		return;
 	}
 	con = evhttp_request_get_connection(r->req);
-	evhttp_connection_set_closecb(con, NULL, NULL);
+	evhttp_connection_set_closecb(con, on_replied, r->server);
 	/* evhttp's again: it frees the request when it was sent, or with its connection. */
 	r->req->flags &= ~EVHTTP_USER_OWNED;
 	headers = evhttp_request_get_output_headers(r->req);
@@ -183,13 +216,11 @@ void http_reply_text(struct http_request *r, int code, const char *type, const c
 
 void http_reply_json(struct http_request *r, int code, cJSON *body)
 {
-	char *text = cJSON_PrintUnformatted(body);
+	char *text = json_doc_print(body);
 
 	cJSON_Delete(body);
-	if (text == NULL)
-		abort();
 	send_reply(r, code, "application/json", text, strlen(text));
-	cJSON_free(text);
+	free(text);
 }
 
 void http_reply_error(struct http_request *r, int code, const char *fmt, ...)
@@ -271,14 +302,23 @@ static bool authorize(struct http_request *r, const struct http_route *route)
 	return false;
 }
 
-static bool duplicate_length(const struct evkeyvalq *headers)
+/* What evhttp lets through and a proxy may read otherwise, or NULL. */
+static const char *header_fault(const struct evkeyvalq *headers)
 {
+	static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "!#$%&'*+-.^_`|~";
 	const struct evkeyval *header;
-	int count = 0;
+	int lengths = 0;
 
 	TAILQ_FOREACH(header, headers, next)
-	count += strcasecmp(header->key, "Content-Length") == 0;
-	return count > 1;
+	{
+		size_t len = strlen(header->key);
+
+		if (len == 0 || strspn(header->key, token) != len)
+			return "a header has a bad name";
+		lengths += strcasecmp(header->key, "Content-Length") == 0;
+	}
+	return lengths > 1 ? "Content-Length stands twice" : NULL;
 }
 
 static enum http_method method_of(const struct evhttp_request *req)
@@ -296,6 +336,11 @@ static void dispatch(struct http_request *r, const char *path)
 	enum http_method method = method_of(r->req);
 	bool known = false;
 
+	/* Health is asked for by those who would end us. */
+	if (r->server->open_count > WAITING_MAX && strncmp(path, "/v1/", 4) == 0) {
+		http_reply_error(r, 503, "too many requests wait for an answer");
+		return;
+	}
 	for (const struct http_route *route = r->server->options.routes; route->path != NULL;
 	     route++) {
 		if (strcmp(route->path, path) != 0)
@@ -320,24 +365,32 @@ static void on_request(struct evhttp_request *req, void *arg)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
 	struct http_request *r = xcalloc(1, sizeof(*r));
 	const char *query = uri != NULL ? evhttp_uri_get_query(uri) : NULL;
+	const char *fault = header_fault(evhttp_request_get_input_headers(req));
 	bool bad_query;
 
 	r->server = server;
 	r->req = req;
 	TAILQ_INIT(&r->query);
 	DL_APPEND(server->open, r);
-	server->connections++;
-	release_guard(server, evhttp_connection_get_bufferevent(con));
+	server->open_count++;
+	r->guard = guard_of(server, con);
+	if (r->guard != NULL)
+		r->guard->waiting = r; /* no deadline runs until it is answered */
 	evhttp_request_own(req);
+	req->flags &= ~EVHTTP_PROXY_REQUEST; /* it would keep the connection open */
 	evhttp_connection_set_closecb(con, on_close, r);
 	bad_query = query != NULL && evhttp_parse_query_str(query, &r->query) != 0;
-	if (uri == NULL || evhttp_uri_get_path(uri) == NULL || bad_query ||
-	    evhttp_uri_get_host(uri) != NULL)
+	if (req->major != 1) {
+		req->major = req->minor = 1; /* evhttp answers in the version of the request */
+		http_reply_error(r, 400, "allowed are HTTP/1.0 and HTTP/1.1");
+	} else if (uri == NULL || evhttp_uri_get_path(uri) == NULL || bad_query ||
+		   evhttp_uri_get_host(uri) != NULL) {
 		http_reply_error(r, 400, "bad request target");
-	else if (duplicate_length(evhttp_request_get_input_headers(req)))
-		http_reply_error(r, 400, "Content-Length stands twice");
-	else
+	} else if (fault != NULL) {
+		http_reply_error(r, 400, "%s", fault);
+	} else {
 		dispatch(r, evhttp_uri_get_path(uri));
+	}
 }
 
 /* ---- the server ---- */
@@ -406,6 +459,13 @@ static int listen_on(struct http_server *server, struct err *err)
 	return 0;
 }
 
+static void take_listener(struct evhttp_bound_socket *bound, void *arg)
+{
+	struct http_server *server = arg;
+
+	server->listener = evhttp_bound_socket_get_listener(bound);
+}
+
 struct http_server *http_server_new(struct event_base *base,
 				    const struct http_server_options *options, struct err *err)
 {
@@ -430,6 +490,7 @@ struct http_server *http_server_new(struct event_base *base,
 		http_server_free(server);
 		return NULL;
 	}
+	evhttp_foreach_bound_socket(server->http, take_listener, server);
 	return server;
 }
 
@@ -448,11 +509,7 @@ int http_server_port(const struct http_server *server)
 
 int http_server_open(const struct http_server *server)
 {
-	const struct http_request *r;
-	int count = 0;
-
-	DL_COUNT(server->open, r, count);
-	return count;
+	return server->open_count;
 }
 
 void http_server_set_token(struct http_server *server, const char *token)
@@ -474,6 +531,6 @@ void http_server_free(struct http_server *server)
 		request_free(r);
 	}
 	DL_FOREACH_SAFE (server->guards, guard, next)
-		guard_free(server, guard);
+		guard_free(guard);
 	free(server);
 }

@@ -316,6 +316,31 @@ const char *json_doc_show(const cJSON *item, char *buf, size_t size)
 	return buf;
 }
 
+char *json_doc_print(const cJSON *item)
+{
+	static const char sign[] = "\\ufffd";
+	char *text = cJSON_PrintUnformatted(item);
+	const unsigned char *p = (const unsigned char *)text;
+	size_t left, used = 0;
+	char *out;
+
+	if (text == NULL)
+		abort();
+	left = strlen(text);
+	out = xmalloc(left * strlen(sign) + 1);
+	while (left > 0) {
+		size_t len = utf8_length(p, left), taken = len > 0 ? len : 1;
+
+		memcpy(out + used, len > 0 ? (const char *)p : sign, len > 0 ? len : strlen(sign));
+		used += len > 0 ? len : strlen(sign);
+		p += taken;
+		left -= taken;
+	}
+	out[used] = '\0';
+	cJSON_free(text);
+	return out;
+}
+
 void json_doc_add_int64(cJSON *object, const char *key, int64_t value)
 {
 	char text[24];

@@ -36,6 +36,12 @@ const char *json_doc_show(const cJSON *item, char *buf, size_t size);
  */
 cJSON *json_doc_copy(const cJSON *item);
 
+/*
+ * The value on one line. A text may hold whatever bytes a file's name has; what is not UTF-8 in it
+ * is printed as \ufffd, the sign for just that, since JSON is UTF-8. Free with free().
+ */
+char *json_doc_print(const cJSON *item) MUST_USE;
+
 /* cJSON's numbers are doubles; this adds an integer with all its digits. */
 void json_doc_add_int64(cJSON *object, const char *key, int64_t value);
 

@@ -5,10 +5,10 @@
 #include <string.h>
 
 static const char *const node_suffixes[] = {
-	[KEY_STATE] = "",	  [KEY_LRU] = ":lru",		[KEY_LRU_BEFORE] = ":lru:before",
-	[KEY_SIZE_GEN] = ":size", [KEY_STATUS] = ":state",	[KEY_HOLD] = ":hold",
-	[KEY_HOLDERS] = ":holders",
-	[KEY_CMD] = ":cmd",	  [KEY_RECEIPTS] = ":receipts", [KEY_WAKE] = ":wake",
+	[KEY_STATE] = "",	    [KEY_LRU] = ":lru",	     [KEY_LRU_BEFORE] = ":lru:before",
+	[KEY_SIZE_GEN] = ":size",   [KEY_STATUS] = ":state", [KEY_HOLD] = ":hold",
+	[KEY_HOLDERS] = ":holders", [KEY_CMD] = ":cmd",	     [KEY_RECEIPTS] = ":receipts",
+	[KEY_WAKE] = ":wake",
 };
 
 static const char *const cluster_names[] = {

@@ -20,6 +20,7 @@ extern const struct redis_script script_confirm;
 extern const struct redis_script script_elect;
 extern const struct redis_script script_resign;
 extern const struct redis_script script_pin;
+extern const struct redis_script script_mend;
 
 /*
  * Loads scripts ahead, when a link has come up: a call that must be repeated with its text would

@@ -12,6 +12,7 @@
 #include "coordinator/cycles.h"
 #include "coordinator/issue.h"
 #include "coordinator/survey.h"
+#include "coordinator/trail.h"
 
 #define LIST_MAX    100	  /* models or nodes in one request */
 #define MATCHES_MAX 10000 /* models that one request may evict */

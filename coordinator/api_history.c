@@ -7,9 +7,9 @@
 #include "common/xmem.h"
 #include "coordinator/api.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/trail.h"
 
 #define HISTORY_LIMIT 1000
-#define HISTORY_SCAN  10000 /* the whole trail (LOG_KEPT in follow.c) */
 
 /* What of the trail is asked for. */
 struct kind {
@@ -130,7 +130,7 @@ static void start(struct http_request *req, struct coordinator *c, const struct 
 	redis_args_add(&args, "+");
 	redis_args_add(&args, "-");
 	redis_args_add(&args, "COUNT");
-	redis_args_add_int(&args, HISTORY_SCAN);
+	redis_args_add_int(&args, TRAIL_KEPT);
 	redis_link_command(c->link, &args, got_trail, h);
 	redis_args_free(&args);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/json_doc.h"
+#include "common/saturate.h"
 #include "common/xmem.h"
 #include "coordinator/api.h"
 #include "coordinator/coordinator.h"
@@ -23,19 +24,24 @@ struct answer {
 	struct sums sums;
 };
 
+static void add(int64_t *sum, int64_t value)
+{
+	*sum = saturate_add(*sum, value);
+}
+
 static void add_up(struct sums *sums, const struct cluster_node *node)
 {
 	sums->nodes++;
 	sums->live += node->live;
-	sums->downloaded += node->model_count;
-	sums->downloading += node->downloading;
-	sums->error += node->error;
-	sums->bytes += node->bytes;
-	sums->deleted += node->deleted;
-	sums->refused += node->refused;
-	sums->failed += node->failed;
-	sums->freed_bytes += node->freed_bytes;
-	sums->refaults += node->refaults;
+	add(&sums->downloaded, node->model_count);
+	add(&sums->downloading, node->downloading);
+	add(&sums->error, node->error);
+	add(&sums->bytes, node->bytes);
+	add(&sums->deleted, node->deleted);
+	add(&sums->refused, node->refused);
+	add(&sums->failed, node->failed);
+	add(&sums->freed_bytes, node->freed_bytes);
+	add(&sums->refaults, node->refaults);
 	for (size_t i = 0; i < node->root_count; i++) {
 		const struct cluster_root *root = &node->roots[i];
 		bool counted = false;
@@ -44,8 +50,8 @@ static void add_up(struct sums *sums, const struct cluster_node *node)
 			counted |= strcmp(node->roots[j].disk, root->disk) == 0;
 		if (counted)
 			continue;
-		sums->total_bytes += root->total_bytes;
-		sums->available_bytes += root->available_bytes;
+		add(&sums->total_bytes, root->total_bytes);
+		add(&sums->available_bytes, root->available_bytes);
 	}
 	for (size_t i = 0; i < node->model_total; i++) {
 		int64_t used = node->models[i].last_used_ms;
@@ -60,8 +66,9 @@ static void add_up(struct sums *sums, const struct cluster_node *node)
 /* The statistics of ModelExpress' cache service, and bytes beside them. */
 static void add_sums(cJSON *json, const struct sums *sums)
 {
-	json_doc_add_int64(json, "total_models",
-			   sums->downloaded + sums->downloading + sums->error);
+	json_doc_add_int64(
+		json, "total_models",
+		saturate_add(saturate_add(sums->downloaded, sums->downloading), sums->error));
 	json_doc_add_int64(json, "downloading_models", sums->downloading);
 	json_doc_add_int64(json, "downloaded_models", sums->downloaded);
 	json_doc_add_int64(json, "error_models", sums->error);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/json_doc.h"
+#include "common/saturate.h"
 #include "common/xmem.h"
 #include "coordinator/api.h"
 #include "coordinator/coordinator.h"
@@ -60,7 +61,7 @@ static void add_victims(struct answer *a, const struct cluster *cluster, const s
 
 		a->victim_count++;
 		if (model->bytes > 0)
-			a->bytes += model->bytes;
+			a->bytes = saturate_add(a->bytes, model->bytes);
 		if (!room(a))
 			continue;
 		json = model_json(node, model);

@@ -39,7 +39,7 @@ struct coordinator {
 /* The limits in force on a node. */
 void coordinator_limits(const struct coordinator *c, const char *node, struct limits *out);
 
-/* Writes the policy to Redis for the agents; only the leader does. */
+/* Writes the policy to Redis for the agents, again should it be lost; only the leader does. */
 void coordinator_publish_policy(struct coordinator *c);
 
 /* A key of the cluster, into `buf` (KEY_SIZE). */

@@ -9,15 +9,18 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "common/saturate.h"
 #include "common/xmem.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/copies.h"
 #include "coordinator/leader.h"
+#include "coordinator/trail.h"
 
 #define RESULTS_KEPT   32
 #define JITTER_PERCENT 10
 /* What a disk that fills asks for more than once is answered once in this time. */
 #define PRESSURE_PAUSE_MS 2000
+#define PRESSED_MAX	  1000
 
 struct running {
 	struct cycle *cycle;
@@ -64,11 +67,12 @@ static void close_result(struct cycles *cs, struct cycle_result *r)
 	struct coordinator *c = cs->c;
 	size_t evicted = total(r->evicted, REASON_COUNT);
 	struct redis_args args = {0};
-	char key[KEY_SIZE];
 
 	if (r->ended || ledger_count_cycle(c->ledger, r->id) > 0)
 		return;
 	r->ended = true;
+	if (r->stopped != NULL)
+		log_warn("-cycle", LOG_INT("id", r->id), LOG_STR("reason", r->stopped));
 	log_info("+cycle", LOG_INT("id", r->id), LOG_STR("trigger", r->trigger),
 		 LOG_STR("stopped", r->stopped), LOG_INT("nodes", r->nodes),
 		 LOG_INT("live", r->live), LOG_INT("read_ms", r->read_ms),
@@ -78,14 +82,7 @@ static void close_result(struct cycles *cs, struct cycle_result *r)
 		 LOG_INT("not_issued", r->not_issued), LOG_INT("shortfalls", r->shortfalls));
 	if (r->issued == 0)
 		return;
-	redis_args_start(&args, "XADD");
-	redis_args_add(&args, coordinator_key(c, key, KEY_LOG));
-	redis_args_add(&args, "MAXLEN");
-	redis_args_add(&args, "~");
-	redis_args_add(&args, "10000");
-	redis_args_add(&args, "*");
-	redis_args_add(&args, "event");
-	redis_args_add(&args, "cycle");
+	trail_start(c, &args, "cycle");
 	redis_args_add(&args, "trigger");
 	redis_args_add(&args, r->trigger);
 	redis_args_add(&args, "evicted");
@@ -96,8 +93,7 @@ static void close_result(struct cycles *cs, struct cycle_result *r)
 	redis_args_add_int(&args, (int64_t)r->refused);
 	redis_args_add(&args, "failed");
 	redis_args_add_int(&args, (int64_t)(r->failed + r->expired));
-	redis_link_command(c->link, &args, NULL, NULL);
-	redis_args_free(&args);
+	trail_send(c, &args);
 }
 
 /* ---- starting and ending ---- */
@@ -205,6 +201,7 @@ void cycles_tick(struct cycles *cs)
 
 		cs->demanded = false;
 		schedule(cs);
+		coordinator_publish_policy(c);
 		start(cs, how, NULL, 0, NULL);
 	}
 }
@@ -214,6 +211,11 @@ void cycles_pressure(struct cycles *cs, const char *node)
 	for (size_t i = 0; i < cs->pressed_count; i++) {
 		if (strcmp(cs->pressed[i], node) == 0)
 			return;
+	}
+	/* So many ask, or somebody makes names up: a look at all of them costs less. */
+	if (cs->pressed_count == PRESSED_MAX) {
+		cs->demanded = true;
+		return;
 	}
 	cs->pressed =
 		xgrow(cs->pressed, cs->pressed_count, &cs->pressed_capacity, sizeof(*cs->pressed));
@@ -269,7 +271,7 @@ void cycles_command_ended(struct cycles *cs, const struct ledger_entry *entry, c
 		r->failed++;
 	else
 		r->expired++;
-	r->freed_bytes += freed_bytes;
+	r->freed_bytes = saturate_add(r->freed_bytes, freed_bytes);
 	if (cs->acting == NULL || cycle_result(cs->acting->cycle) != r)
 		close_result(cs, r);
 }

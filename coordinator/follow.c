@@ -13,10 +13,10 @@
 #include "coordinator/cycles.h"
 #include "coordinator/leader.h"
 #include "coordinator/snapshot.h"
+#include "coordinator/trail.h"
 
 #define READ_COUNT	 200
 #define READS_AT_ONCE	 50
-#define LOG_KEPT	 "10000"
 #define LOOK_INTERVAL_MS 2000 /* at nodes with open commands, should a message be lost */
 /* What the last leader may have written to the trail without removing it from the stream. */
 #define SEEN_COUNT 1000
@@ -140,16 +140,8 @@ static void write_trail(struct follow *f, const char *node, const char *entry_id
 	static const char *const kept[] = {"id",     "model", "outcome",      "bytes",	"why",
 					   "reason", "epoch", "last_used_ms", "took_ms"};
 	struct redis_args args = {0};
-	char key[KEY_SIZE];
 
-	redis_args_start(&args, "XADD");
-	redis_args_add(&args, coordinator_key(f->c, key, KEY_LOG));
-	redis_args_add(&args, "MAXLEN");
-	redis_args_add(&args, "~");
-	redis_args_add(&args, LOG_KEPT);
-	redis_args_add(&args, "*");
-	redis_args_add(&args, "event");
-	redis_args_add(&args, is_refault(fields) ? "refault" : "eviction");
+	trail_start(f->c, &args, is_refault(fields) ? "refault" : "eviction");
 	redis_args_add(&args, "node");
 	redis_args_add(&args, node);
 	redis_args_add(&args, "at_ms");
@@ -158,8 +150,7 @@ static void write_trail(struct follow *f, const char *node, const char *entry_id
 		redis_args_add(&args, kept[i]);
 		redis_args_add(&args, field(fields, kept[i]));
 	}
-	redis_link_command(f->c->link, &args, NULL, NULL);
-	redis_args_free(&args);
+	trail_send(f->c, &args);
 }
 
 /* Its copy is gone, or stays after all. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/command.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/redis_script.h"
@@ -21,8 +22,6 @@
 /* Nothing is issued in the last part of a lease. */
 #define MARGIN_MS 500
 #define JITTER_MS 150
-/* No leader has come so far: somebody else wrote that. Less than the last epoch of elect.lua. */
-#define SEEN_MAX (INT64_C(1) << 52)
 
 struct leader {
 	struct redis_link *link;
@@ -105,6 +104,7 @@ static void got_answer(const redisReply *reply, const char *why, void *arg)
 		if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
 			log_warn("-elect", LOG_STR("reason", reply->str));
 		(void)why; /* the lease runs on by our own clock */
+		ld->due.ms = ld->sent.ms + ld->lease_ms / 3;
 		return;
 	}
 	if (strcmp(text_at(reply, 0), "LEADER") == 0) {
@@ -191,7 +191,8 @@ static void give_up(struct leader *ld, redis_link_cb cb)
 
 void leader_outdated(struct leader *ld, int64_t seen_epoch)
 {
-	if (seen_epoch <= ld->epoch || seen_epoch >= SEEN_MAX)
+	/* A fence beyond any epoch is none; the agent takes it away (mend.lua). */
+	if (seen_epoch <= ld->epoch || seen_epoch >= COMMAND_EPOCH_MAX)
 		return;
 	ld->min_epoch = seen_epoch + 1;
 	lose(ld, "a later epoch was seen");

@@ -15,6 +15,7 @@
 #include "coordinator/cycles.h"
 #include "coordinator/follow.h"
 #include "coordinator/leader.h"
+#include "coordinator/trail.h"
 
 #define TICK_MS	      50
 #define STOP_GRACE_MS 5000
@@ -40,13 +41,23 @@ void coordinator_publish_policy(struct coordinator *c)
 	redis_args_add(&args, coordinator_key(c, key, KEY_POLICY));
 	redis_args_add(&args, text);
 	redis_link_command(c->link, &args, NULL, NULL);
+	redis_args_free(&args);
+	cJSON_free(text);
+	cJSON_Delete(policy);
+}
+
+/* And tells the agents that it has changed. */
+static void announce_policy(struct coordinator *c)
+{
+	struct redis_args args = {0};
+	char key[KEY_SIZE];
+
+	coordinator_publish_policy(c);
 	redis_args_start(&args, "PUBLISH");
 	redis_args_add(&args, coordinator_key(c, key, KEY_CHANGED));
 	redis_args_add(&args, "policy");
 	redis_link_command(c->link, &args, NULL, NULL);
 	redis_args_free(&args);
-	cJSON_free(text);
-	cJSON_Delete(policy);
 }
 
 /* ---- leadership ---- */
@@ -55,26 +66,17 @@ static void on_gained(int64_t epoch, void *arg)
 {
 	struct coordinator *c = arg;
 	struct redis_args args = {0};
-	char key[KEY_SIZE];
 
 	caution_event(&c->caution, "the leadership is new", clock_mono());
 	ledger_clear(c->ledger);
-	coordinator_publish_policy(c);
+	announce_policy(c);
 	follow_all(c->follow);
-	redis_args_start(&args, "XADD");
-	redis_args_add(&args, coordinator_key(c, key, KEY_LOG));
-	redis_args_add(&args, "MAXLEN");
-	redis_args_add(&args, "~");
-	redis_args_add(&args, "10000");
-	redis_args_add(&args, "*");
-	redis_args_add(&args, "event");
-	redis_args_add(&args, "leader");
+	trail_start(c, &args, "leader");
 	redis_args_add(&args, "id");
 	redis_args_add(&args, leader_own_id(c->leader));
 	redis_args_add(&args, "epoch");
 	redis_args_add_int(&args, epoch);
-	redis_link_command(c->link, &args, NULL, NULL);
-	redis_args_free(&args);
+	trail_send(c, &args);
 }
 
 static void on_lost(const char *why, void *arg)
@@ -210,7 +212,7 @@ static void on_reload(void *arg)
 	take_token(c);
 	cycles_settings_changed(c->cycles);
 	if (leader_leads(c->leader))
-		coordinator_publish_policy(c);
+		announce_policy(c);
 	log_info("+reload", LOG_STR("enabled", c->options.enabled ? "yes" : "no"));
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/saturate.h"
 #include "common/xmem.h"
 #include "coordinator/copies.h"
 
@@ -241,7 +242,7 @@ static int64_t free_space(struct planning *p, const char *disk, int64_t have, in
 		if (!on_disk(p, i, disk) || p->candidates[i].chosen || frees_nothing(p, i))
 			continue;
 		if (choose(p, i, REASON_DISK_SPACE))
-			have += bytes_of(model);
+			have = saturate_add(have, bytes_of(model));
 	}
 	for (size_t i = 0; i < p->node->model_total && have < target; i++) {
 		if (on_disk(p, i, disk) && !p->candidates[i].chosen && frees_nothing(p, i) &&
@@ -267,7 +268,8 @@ static void explain_space(struct planning *p, const char *disk, int64_t target, 
 		if (why == SPARE_NONE)
 			shortfall->blocked[SPARE_SHARED]++;
 		else
-			shortfall->blocked[why] += bytes_of(model);
+			shortfall->blocked[why] =
+				saturate_add(shortfall->blocked[why], bytes_of(model));
 	}
 }
 
@@ -291,7 +293,7 @@ static void by_space_on(struct planning *p, const struct cluster_root *root)
 	for (size_t i = 0; i < p->node->model_total; i++) {
 		if (on_disk(p, i, root->disk) &&
 		    (p->candidates[i].chosen || p->candidates[i].spared == SPARE_PENDING))
-			have += bytes_of(&p->node->models[i]);
+			have = saturate_add(have, bytes_of(&p->node->models[i]));
 	}
 	if (have < target)
 		have = free_space(p, root->disk, have, target);
@@ -327,7 +329,7 @@ static bool fits(struct planning *p, int64_t bytes, int64_t *evictions, int64_t 
 	if (budget != NULL && (budget->evictions < 1 || budget->bytes < bytes))
 		return false;
 	*evictions += 1;
-	*sum += bytes;
+	*sum = saturate_add(*sum, bytes);
 	if (budget != NULL && budget->evictions != INT64_MAX)
 		budget->evictions--;
 	if (budget != NULL && budget->bytes != INT64_MAX)

@@ -11,6 +11,7 @@
 #include "common/xmem.h"
 
 #define SCAN_COUNT "500"
+#define NUMBER_MAX (INT64_C(1) << 53)
 
 enum part {
 	PART_STATE,
@@ -37,16 +38,25 @@ struct reading {
 	size_t slot_count;
 };
 
-static int64_t number(const redisReply *reply)
-{
-	if (reply->type == REDIS_REPLY_INTEGER)
-		return reply->integer;
-	return reply->type == REDIS_REPLY_STRING ? strtoll(reply->str, NULL, 10) : 0;
-}
-
 static bool is_text(const redisReply *reply)
 {
 	return reply->type == REDIS_REPLY_STRING;
+}
+
+/* A time or an amount. Agents write none below zero, and none beyond what Lua holds exactly. */
+static int64_t number(const redisReply *reply)
+{
+	int64_t value = is_text(reply) ? strtoll(reply->str, NULL, 10) : 0;
+
+	return value < 0 ? 0 : value > NUMBER_MAX ? NUMBER_MAX : value;
+}
+
+/* A score, which Redis holds as a floating point number; -1 for what is no time. */
+static int64_t score(const redisReply *reply)
+{
+	double value = is_text(reply) ? strtod(reply->str, NULL) : -1;
+
+	return value >= 0 && value <= (double)NUMBER_MAX ? (int64_t)value : -1;
 }
 
 /* ---- what each reply says ---- */
@@ -142,7 +152,7 @@ static void got_lru(struct reading *rd, struct cluster_node *node, const redisRe
 
 		if (!is_text(name) ||
 		    !cluster_add_model(&rd->cluster, node, name->str, (size_t)name->len,
-				       number(reply->element[i + 1])))
+				       score(reply->element[i + 1])))
 			ignored++;
 	}
 	if (ignored > 0)
@@ -189,12 +199,12 @@ static struct cluster_model *look_up(struct cluster_model **index, size_t count,
 }
 
 /* "bytes generation source" */
-static void take_size(struct cluster_model *model, const char *text)
+static void take_size(struct cluster_model *model, const redisReply *value)
 {
-	const char *source = strrchr(text, ' ');
+	const char *source = strrchr(value->str, ' ');
 
-	model->bytes = strtoll(text, NULL, 10);
-	if (source != NULL && source != strchr(text, ' '))
+	model->bytes = number(value);
+	if (source != NULL && source != strchr(value->str, ' '))
 		model->source = use_source_parse(source + 1);
 }
 
@@ -206,7 +216,7 @@ static void got_sizes(struct cluster_node *node, const redisReply *reply)
 		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
 
 		if (model != NULL && is_text(reply->element[i + 1]))
-			take_size(model, reply->element[i + 1]->str);
+			take_size(model, reply->element[i + 1]);
 	}
 	free(index);
 }

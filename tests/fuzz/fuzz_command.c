@@ -32,6 +32,7 @@ static void read_command(const char *text)
 		return;
 	}
 	REQUIRE(cmd.last_used_ms >= 0 && cmd.deadline_ms >= 0 && cmd.epoch >= 0);
+	REQUIRE(cmd.epoch <= COMMAND_EPOCH_MAX);
 	REQUIRE(!cmd.force || cmd.reason == REASON_MANUAL);
 	command_format(&cmd, again);
 	REQUIRE(strcmp(again, text) == 0);
@@ -57,7 +58,7 @@ static void write_command(const uint8_t *data, size_t size)
 	choose_token(&c, "0189adef", cmd.generation, COMMAND_GENERATION);
 	cmd.last_used_ms = (int64_t)fuzz_choose(&c, INT64_MAX);
 	cmd.deadline_ms = (int64_t)fuzz_choose(&c, INT64_MAX);
-	cmd.epoch = (int64_t)fuzz_choose(&c, INT64_MAX);
+	cmd.epoch = (int64_t)fuzz_choose(&c, COMMAND_EPOCH_MAX);
 	cmd.reason = (enum evict_reason)fuzz_choose(&c, REASON_COUNT);
 	cmd.force = cmd.reason == REASON_MANUAL && fuzz_choose(&c, 2) == 1;
 	command_format(&cmd, text);

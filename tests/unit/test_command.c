@@ -16,7 +16,7 @@ static const char *const accepted[] = {
 	"x 1 f 1 1 manual",
 	"x 1 f 1 1 manual force",
 	"0123456789012345678901234567890123456789 1 0123456789abcdef 1 1 manual",
-	"x 9223372036854775807 f 9223372036854775807 9223372036854775807 manual",
+	"x 9223372036854775807 f 9223372036854775807 9007199254740991 manual",
 };
 
 static const char *const rejected[] = {
@@ -54,6 +54,8 @@ static const char *const rejected[] = {
 	"x 1 f 9223372036854775808 1 manual",
 	"x 1 f 1 -1 manual",
 	"x 1 f 1 00 manual",
+	"x 1 f 1 9007199254740992 manual",
+	"x 1 f 1 9223372036854775807 manual",
 	"x 1 f 1 9223372036854775808 manual",
 	/* generation */
 	"x 1 g 1 1 manual",

@@ -375,6 +375,34 @@ static void test_add_int64(void **state)
 	cJSON_Delete(object);
 }
 
+/* Whatever bytes a text has, what is printed is JSON; what was UTF-8 stays as it was. */
+static void test_print(void **state)
+{
+	static const char *const texts[][2] = {
+		{"plain", "\"plain\""},
+		{"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+		 "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\""},
+		{"\x1b[31m\n\"\\", "\"\\u001b[31m\\n\\\"\\\\\""},
+		{"\xff", "\"\\ufffd\""},
+		{"a\xc3", "\"a\\ufffd\""}, /* cut in the middle of a letter */
+		{"\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""},
+		{"\xc0\x80\xe9x", "\"\\ufffd\\ufffd\\ufffdx\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		cJSON *item = cJSON_CreateString(texts[i][0]);
+		char *text = json_doc_print(item);
+
+		assert_string_equal(text, texts[i][1]);
+		cJSON_Delete(item);
+		item = json_doc_parse(text, strlen(text), NULL);
+		assert_non_null(item);
+		cJSON_Delete(item);
+		free(text);
+	}
+}
+
 /* Whatever bytes come: an answer, and what is accepted prints as JSON that is accepted again. */
 static void test_random_bytes(void **state)
 {
@@ -405,12 +433,12 @@ static void test_random_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts),	     cmocka_unit_test(test_rejects),
-		cmocka_unit_test(test_length),	     cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_members),	     cmocka_unit_test(test_line_in_error),
-		cmocka_unit_test(test_int64),	     cmocka_unit_test(test_number_text),
-		cmocka_unit_test(test_words),	     cmocka_unit_test(test_add_int64),
-		cmocka_unit_test(test_random_bytes),
+		cmocka_unit_test(test_accepts), cmocka_unit_test(test_rejects),
+		cmocka_unit_test(test_length),	cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_members), cmocka_unit_test(test_line_in_error),
+		cmocka_unit_test(test_int64),	cmocka_unit_test(test_number_text),
+		cmocka_unit_test(test_words),	cmocka_unit_test(test_add_int64),
+		cmocka_unit_test(test_print),	cmocka_unit_test(test_random_bytes),
 	};
 
 	return RUN_TESTS(tests);

@@ -306,6 +306,22 @@ static void test_property_pipelined(void **state)
 	check_property("use, several under way", 8);
 }
 
+static void test_set_back(void **state)
+{
+	struct use use = {0};
+
+	(void)state;
+	use_note(&use, (struct mono){1000}, USE_API);
+	use_acknowledged(&use, 50000, use_send(&use, (struct mono){1500}), 0);
+	assert_int_equal(use.score_ms, 49500);
+	assert_false(use.dirty);
+	use_seen(&use, 49500); /* as it was told */
+	use_seen(&use, 49501);
+	assert_false(use.dirty);
+	use_seen(&use, 49499); /* Redis has lost it */
+	assert_true(use.dirty);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_used_meanwhile),
 		cmocka_unit_test(test_two_under_way),
+		cmocka_unit_test(test_set_back),
 		cmocka_unit_test(test_due),
 		cmocka_unit_test(test_due_after_a_loss),
 		cmocka_unit_test(test_property),

@@ -59,14 +59,21 @@ def dangling(root):
     ]
 
 
+def entries(folder):
+    """Everything below a folder. No link is followed: that would count as a use of its model."""
+    try:
+        found = list(os.scandir(folder))
+    except FileNotFoundError:  # gone meanwhile
+        return
+    for entry in found:
+        yield entry
+        if entry.is_dir(follow_symlinks=False):
+            yield from entries(entry.path)
+
+
 def left_by_larder(root):
     """Whatever has a name that only Larder gives."""
-    return [
-        os.path.join(folder, name)
-        for folder, folders, files in os.walk(root)
-        for name in folders + files
-        if name.startswith(".larder-")
-    ]
+    return [entry.path for entry in entries(root) if entry.name.startswith(".larder-")]
 
 
 def newest_use(folder):

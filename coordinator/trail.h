@@ -1,0 +1,18 @@
+/* Entries of the audit trail, larder:log. */
+#ifndef LARDER_TRAIL_H
+#define LARDER_TRAIL_H
+
+#include "common/redis_args.h"
+
+struct coordinator;
+
+/* About so many entries are kept. */
+#define TRAIL_KEPT 10000
+
+/* Starts an entry in `args`; the caller adds pairs of field and value. */
+void trail_start(struct coordinator *c, struct redis_args *args, const char *event);
+
+/* Sends it and frees `args`. An entry that cannot be written is complained about in the log. */
+void trail_send(struct coordinator *c, struct redis_args *args);
+
+#endif
