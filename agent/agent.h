@@ -18,6 +18,7 @@ struct beat;
 struct http_server;
 struct orders;
 struct sources;
+struct watch;
 
 /* What the loop knows of a root, from its worker's events. */
 struct root_view {
@@ -49,6 +50,7 @@ struct agent {
 	struct beat *beat;
 	struct orders *orders;
 	struct sources *sources;
+	struct watch *watch; /* use_watch.c's; NULL: nobody looks at opens */
 	struct http_server *http;
 	char *http_token;
 

@@ -21,7 +21,7 @@ struct busy {
 	struct leased *leases;
 	int *kept;
 	size_t kept_count, kept_capacity;
-	bool partial;
+	bool partial, closed;
 };
 
 struct busy *busy_new(size_t leases_max)
@@ -61,16 +61,18 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 	}
 	HASH_FIND(hh, busy->leases, &st.inode, sizeof(st.inode), leased);
 	if (leased != NULL) {
+		busy->closed = true;
 		/* Our own opening has asked the lease to be given up; it must be taken anew. */
 		close(fd);
 		return lease(leased->fd);
 	}
 	if (HASH_COUNT(busy->leases) >= busy->leases_max) {
-		busy->partial = true;
+		busy->partial = busy->closed = true;
 		return busy_test(fd);
 	}
 	answer = lease(fd);
 	if (answer != BUSY_FREE) {
+		busy->closed = true;
 		close(fd);
 		return answer;
 	}
@@ -94,6 +96,11 @@ bool busy_intact(const struct busy *busy)
 			return false;
 	}
 	return true;
+}
+
+bool busy_closed(const struct busy *busy)
+{
+	return busy->closed;
 }
 
 bool busy_partial(const struct busy *busy)

@@ -34,6 +34,9 @@ bool busy_intact(const struct busy *busy);
 /* True when files beyond leases_max were only tested: they must be tested again. */
 bool busy_partial(const struct busy *busy);
 
+/* True when it has closed a descriptor that it was given: a second link, or one only tested. */
+bool busy_closed(const struct busy *busy);
+
 /* Gives the leases up, so that whoever waits goes on; the locks stay. */
 void busy_release_leases(struct busy *busy);
 

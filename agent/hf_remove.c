@@ -154,7 +154,8 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 		enum busy_answer answer;
 		int fd;
 
-		if (!leasable(file))
+		/* A second link to a blob that is leased already; opening it would break that. */
+		if (!leasable(file) || (hold && file->blob != NULL && file->blob->leased))
 			continue;
 		fd = open_file(hr, snapshot_fd, blobs_fd, file);
 		if (fd < 0 && errno == ENOENT)
@@ -163,6 +164,8 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 			answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 		else
 			answer = hold ? busy_take(task->busy, fd) : busy_test(fd);
+		if (hold && file->blob != NULL)
+			file->blob->leased = answer == BUSY_FREE;
 		if (answer == BUSY_IN_USE)
 			outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open",
 					      file->path);

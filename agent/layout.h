@@ -14,6 +14,7 @@
 
 struct root;
 struct busy;
+struct watch_plan;
 
 enum model_status { MODEL_DOWNLOADED, MODEL_DOWNLOADING, MODEL_ERROR };
 
@@ -79,6 +80,9 @@ struct layout {
 
 	/* Finds all models. -1 when the root itself cannot be read. */
 	int (*scan)(void *state, struct scan_report *out, struct err *err);
+
+	/* Describes the directories of the models that the last scan found. */
+	void (*watch)(void *state, struct watch_plan *plan);
 
 	/* What is remembered of this model may be wrong: the next scan reads it again. */
 	void (*doubt)(void *state, const char *locator);

@@ -235,6 +235,16 @@ static int dir_scan(void *arg, struct scan_report *out, struct err *err)
 	return 0;
 }
 
+static void dir_watch(void *arg, struct watch_plan *plan)
+{
+	const struct dir_state *state = arg;
+
+	for (const struct dir_model *model = state->models; model != NULL; model = model->hh.next) {
+		if (model->report.name != NULL)
+			tree_watch(model->tree, plan, model->path, model->report.name);
+	}
+}
+
 static void dir_doubt(void *arg, const char *locator)
 {
 	struct dir_state *state = arg;
@@ -556,6 +566,7 @@ const struct layout layout_directory = {
 	.open = dir_open,
 	.close = dir_close,
 	.scan = dir_scan,
+	.watch = dir_watch,
 	.doubt = dir_doubt,
 	.tidy = dir_tidy,
 	.check = dir_check,

@@ -50,8 +50,10 @@ enum agent_touch agent_use(struct agent *agent, struct model *model, struct mono
 	if (model->removal != NULL && !removal_veto(model->removal, "used"))
 		return TOUCH_TOO_LATE;
 	use_note(&model->use, at, source);
-	if (model->removal != NULL)
+	if (model->removal != NULL && !model->removal->use_kept) {
+		model->removal->use_kept = true;
 		keep_use(agent, model);
+	}
 	return TOUCH_NOTED;
 }
 

@@ -5,12 +5,17 @@
 #include "common/settings.h"
 #include "common/shared_options.h"
 
+/* How opened files are seen; the order of the setting's words. */
+enum watch_backend { WATCH_BY_INOTIFY, WATCH_BY_FANOTIFY, WATCH_OFF };
+
 struct agent_options {
 	char *node_name; /* NULL: the host's */
 	char *state_dir;
 	cJSON *roots;
 	int64_t beat_interval_ms;
 	int64_t scan_interval_ms;
+	int watch; /* enum watch_backend */
+	int64_t watch_max_directories;
 	struct redis_options redis;
 	struct http_options http;
 	struct log_options log;

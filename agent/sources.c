@@ -5,9 +5,11 @@
 #include <stdlib.h>
 
 #include "agent/source.h"
+#include "agent/use_watch.h"
 #include "common/xmem.h"
 
 static const struct source *const list[] = {
+	&source_watch,
 	NULL,
 };
 
@@ -53,6 +55,14 @@ void sources_models_changed(struct sources *sources)
 	for (size_t i = 0; list[i] != NULL; i++) {
 		if (sources->states[i] != NULL && list[i]->models_changed != NULL)
 			list[i]->models_changed(sources->states[i]);
+	}
+}
+
+void sources_settle(struct sources *sources)
+{
+	for (size_t i = 0; list[i] != NULL; i++) {
+		if (sources->states[i] != NULL && list[i]->settle != NULL)
+			list[i]->settle(sources->states[i]);
 	}
 }
 

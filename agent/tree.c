@@ -10,6 +10,7 @@
 
 #include "agent/busy.h"
 #include "agent/root.h"
+#include "agent/watch_plan.h"
 #include "common/clock.h"
 #include "common/xmem.h"
 
@@ -37,6 +38,7 @@ struct folder {
 struct tree {
 	struct folder *folders;
 	unsigned round;
+	unsigned version; /* changes when a folder was read; never 0 */
 };
 
 struct walk {
@@ -49,7 +51,10 @@ struct walk {
 
 struct tree *tree_new(void)
 {
-	return xcalloc(1, sizeof(struct tree));
+	struct tree *tree = xcalloc(1, sizeof(*tree));
+
+	tree->version = 1;
+	return tree;
 }
 
 static void clear_folder(struct folder *folder)
@@ -68,8 +73,15 @@ static void clear_folder(struct folder *folder)
 	folder->hot = false;
 }
 
+static void changed(struct tree *tree)
+{
+	if (++tree->version == 0)
+		tree->version = 1;
+}
+
 static void drop_folder(struct tree *tree, struct folder *folder)
 {
+	changed(tree);
 	HASH_DEL(tree->folders, folder);
 	clear_folder(folder);
 	free(folder->path);
@@ -206,6 +218,7 @@ static int read_folder(const struct walk *walk, struct folder *folder, int fd,
 {
 	struct entry_arg ea = {walk, folder, fd};
 
+	changed(walk->tree);
 	clear_folder(folder);
 	folder->inode = st->inode;
 	folder->mtime_ns = st->mtime_ns;
@@ -367,6 +380,24 @@ int tree_read(struct tree *tree, const struct root *root, const char *path, stru
 		sum->generation = 1;
 	errno = saved;
 	return rc;
+}
+
+void tree_watch(const struct tree *tree, struct watch_plan *plan, const char *path,
+		const char *model)
+{
+	char below[PATH_SIZE];
+
+	if (!watch_plan_group(plan, path, tree->version))
+		return;
+	for (const struct folder *folder = tree->folders; folder != NULL;
+	     folder = folder->hh.next) {
+		if (folder->own.files == 0 || (size_t)snprintf(below, sizeof(below), "%s%s%s", path,
+							       *folder->path != '\0' ? "/" : "",
+							       folder->path) >= sizeof(below))
+			continue;
+		watch_plan_dir(plan, below);
+		watch_plan_entry(plan, NULL, model);
+	}
 }
 
 /* ---- each file ---- */

@@ -11,6 +11,7 @@
 
 struct root;
 struct tree;
+struct watch_plan;
 
 /* What a tree holds as a whole. */
 struct tree_sum {
@@ -38,6 +39,10 @@ void tree_forget(struct tree *tree);
  * then nothing is known.
  */
 int tree_read(struct tree *tree, const struct root *root, const char *path, struct tree_sum *sum);
+
+/* Describes the folders of the tree at `path` that have files: all of them are `model`'s. */
+void tree_watch(const struct tree *tree, struct watch_plan *plan, const char *path,
+		const char *model);
 
 /*
  * Calls `file` for each regular file below `dir_fd` with an open descriptor, which it takes over,
