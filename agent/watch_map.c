@@ -7,17 +7,21 @@
 
 #include "common/xmem.h"
 
-/* So many events in so short a time send a directory to rest. */
-#define WINDOW_MS     200
-#define BURST	      6
-#define BURST_FOLDERS 300
-/* A directory that has just rested goes to rest again at the first event. */
-#define WARM_MS 300
-/* Where several models have files, a rest makes all of them look used: later, and only when so many
- * events come in all that they cost the agent something. */
+/*
+ * So many events of one directory within WINDOW_MS send it to rest: few, once all directories
+ * together have so many that they cost the agent something. Where several models have files, a rest
+ * makes all of them look used, and comes later.
+ */
+#define WINDOW_MS	  200
+#define BURST		  100
+#define BURST_BUSY	  6
+#define BUSY_PER_S	  2000
 #define BURST_SHARED	  1000
 #define BURST_SHARED_BUSY 40
-#define BUSY_PER_SECOND	  20000
+#define BUSY_SHARED_PER_S 20000
+#define BURST_FOLDERS	  300
+/* One that has just rested goes to rest again at the first event. */
+#define WARM_MS 300
 
 void watch_map_init(struct watch_map *map, int root_count)
 {
@@ -260,10 +264,10 @@ void watch_map_used(struct watch_map *map, struct watch_dir *dir, struct mono no
 
 /* ---- rest ---- */
 
-static bool busy(struct watch_map *map, struct mono now)
+static bool busy(const struct watch_map *map, int64_t per_s, struct mono now)
 {
 	return map->recent * INT64_C(1000) >
-	       BUSY_PER_SECOND * (mono_since(map->recent_from, now) + WINDOW_MS);
+	       per_s * (mono_since(map->recent_from, now) + WINDOW_MS);
 }
 
 /* While the agent handles files of a model, everything must be seen. */
@@ -278,15 +282,19 @@ static bool may_rest(const struct watch_map *map, const struct watch_dir *dir)
 	return true;
 }
 
-static bool too_many(struct watch_map *map, const struct watch_dir *dir, struct mono now)
+static bool too_many(const struct watch_map *map, const struct watch_dir *dir, struct mono now)
 {
+	unsigned most;
+
 	if (dir->folders > BURST_FOLDERS)
 		return true;
 	if (dir->all.count > 1)
-		return dir->files >= (busy(map, now) ? BURST_SHARED_BUSY : BURST_SHARED);
-	if (dir->due.ms != 0 && mono_since(dir->due, now) < WARM_MS)
-		return dir->files > 0;
-	return dir->files >= BURST;
+		most = busy(map, BUSY_SHARED_PER_S, now) ? BURST_SHARED_BUSY : BURST_SHARED;
+	else if (dir->due.ms != 0 && mono_since(dir->due, now) < WARM_MS)
+		most = 1;
+	else
+		most = busy(map, BUSY_PER_S, now) ? BURST_BUSY : BURST;
+	return dir->files >= most;
 }
 
 static void count(struct watch_map *map, struct watch_dir *dir, bool file, struct mono now)
