@@ -10,8 +10,12 @@
 #include "agent/disk.h"
 #include "common/xmem.h"
 
+struct file_id {
+	uint64_t device, inode;
+};
+
 struct leased {
-	uint64_t inode;
+	struct file_id id;
 	int fd;
 	UT_hash_handle hh;
 };
@@ -21,7 +25,8 @@ struct busy {
 	struct leased *leases;
 	int *kept;
 	size_t kept_count, kept_capacity;
-	bool partial, closed;
+	bool partial;
+	size_t closed;
 };
 
 struct busy *busy_new(size_t leases_max)
@@ -49,6 +54,22 @@ enum busy_answer busy_test(int fd)
 	return answer;
 }
 
+static struct file_id id_of(const struct disk_stat *st)
+{
+	return (struct file_id){st->device, st->inode};
+}
+
+bool busy_holds(const struct busy *busy, const struct disk_stat *st)
+{
+	const struct file_id id = id_of(st);
+	const struct leased *leased;
+
+	if (busy == NULL)
+		return false;
+	HASH_FIND(hh, busy->leases, &id, sizeof(id), leased);
+	return leased != NULL;
+}
+
 enum busy_answer busy_take(struct busy *busy, int fd)
 {
 	struct disk_stat st;
@@ -59,27 +80,21 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 		close(fd);
 		return BUSY_UNKNOWN;
 	}
-	HASH_FIND(hh, busy->leases, &st.inode, sizeof(st.inode), leased);
-	if (leased != NULL) {
-		busy->closed = true;
-		/* Our own opening has asked the lease to be given up; it must be taken anew. */
-		close(fd);
-		return lease(leased->fd);
-	}
 	if (HASH_COUNT(busy->leases) >= busy->leases_max) {
-		busy->partial = busy->closed = true;
+		busy->partial = true;
+		busy->closed++;
 		return busy_test(fd);
 	}
 	answer = lease(fd);
 	if (answer != BUSY_FREE) {
-		busy->closed = true;
+		busy->closed++;
 		close(fd);
 		return answer;
 	}
 	leased = xcalloc(1, sizeof(*leased));
-	leased->inode = st.inode;
+	leased->id = id_of(&st);
 	leased->fd = fd;
-	HASH_ADD(hh, busy->leases, inode, sizeof(leased->inode), leased);
+	HASH_ADD(hh, busy->leases, id, sizeof(leased->id), leased);
 	return BUSY_FREE;
 }
 
@@ -98,7 +113,7 @@ bool busy_intact(const struct busy *busy)
 	return true;
 }
 
-bool busy_closed(const struct busy *busy)
+size_t busy_closed(const struct busy *busy)
 {
 	return busy->closed;
 }

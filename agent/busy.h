@@ -12,6 +12,7 @@
 #include "common/attributes.h"
 
 struct busy;
+struct disk_stat;
 
 enum busy_answer {
 	BUSY_FREE,    /* nobody has it; the lease is held from now on */
@@ -22,8 +23,12 @@ enum busy_answer {
 /* How many leases can be held at once; files beyond are only tested. */
 struct busy *busy_new(size_t leases_max) MUST_USE;
 
-/* Takes ownership of `fd`. A second link to a file that is already leased is free. */
+/* Takes ownership of `fd`. */
 enum busy_answer busy_take(struct busy *busy, int fd) MUST_USE;
+
+/* Is this file leased already, by another link? To open it again would break that lease.
+ * `busy` may be NULL. */
+bool busy_holds(const struct busy *busy, const struct disk_stat *st);
 
 /* Keeps a descriptor with a lock until busy_free. */
 void busy_keep(struct busy *busy, int fd);
@@ -34,8 +39,8 @@ bool busy_intact(const struct busy *busy);
 /* True when files beyond leases_max were only tested: they must be tested again. */
 bool busy_partial(const struct busy *busy);
 
-/* True when it has closed a descriptor that it was given: a second link, or one only tested. */
-bool busy_closed(const struct busy *busy);
+/* How many of the descriptors that it was given it has closed again. */
+size_t busy_closed(const struct busy *busy);
 
 /* Gives the leases up, so that whoever waits goes on; the locks stay. */
 void busy_release_leases(struct busy *busy);

@@ -140,6 +140,11 @@ static bool leasable(const struct hf_file *file)
 	return file->blob->kind == HF_BLOB_FILE || file->blob->kind == HF_BLOB_SHARED;
 }
 
+static const struct disk_stat *content_stat(const struct hf_file *file)
+{
+	return file->blob != NULL ? &file->blob->stat : &file->stat;
+}
+
 /* Tests or takes the lease of each file of the revision, which is below `snapshot` now. */
 static enum removal_outcome lease_files(struct removal_task *task, const struct hf_revision *rev,
 					const char *snapshot, bool hold)
@@ -154,8 +159,7 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 		enum busy_answer answer;
 		int fd;
 
-		/* A second link to a blob that is leased already; opening it would break that. */
-		if (!leasable(file) || (hold && file->blob != NULL && file->blob->leased))
+		if (!leasable(file) || busy_holds(task->busy, content_stat(file)))
 			continue;
 		fd = open_file(hr, snapshot_fd, blobs_fd, file);
 		if (fd < 0 && errno == ENOENT)
@@ -164,8 +168,7 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 			answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 		else
 			answer = hold ? busy_take(task->busy, fd) : busy_test(fd);
-		if (hold && file->blob != NULL)
-			file->blob->leased = answer == BUSY_FREE;
+		task->tested += fd >= 0 && !hold;
 		if (answer == BUSY_IN_USE)
 			outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open",
 					      file->path);

@@ -31,7 +31,6 @@ struct hf_blob {
 	char payload[HF_PAYLOAD_LEN + 1];
 	unsigned revisions; /* how many revisions refer to it */
 	int last_revision;  /* index of the revision that was counted last */
-	bool leased;	    /* a removal holds its lease */
 	int measured_for;   /* index of the revision that added its size last */
 	UT_hash_handle hh;
 };

@@ -66,6 +66,7 @@ struct removal_task {
 	uint64_t generation;	   /* 0: any, for a model in ERROR that is removed by hand */
 	int64_t used_wall_ms;	   /* access times up to here were known to the decision */
 	struct busy *busy;	   /* leases and locks that are held */
+	size_t tested;		   /* files that were opened, and closed again at once */
 	char why[96];		   /* of an end other than DELETED */
 	int64_t seen_used_wall_ms; /* REFUSED "used": the access time that was found */
 	void *layout_data;

@@ -379,23 +379,30 @@ struct leasing {
 	enum removal_outcome outcome;
 };
 
-static int lease_file(int fd, const char *name, void *arg)
+static int lease_file(const struct tree_file *file, void *arg)
 {
 	struct leasing *leasing = arg;
 	struct removal_task *task = leasing->task;
 	enum busy_answer answer;
+	int fd;
 
+	if (busy_holds(task->busy, &file->stat))
+		return 0;
+	fd = disk_open_file(file->dir_fd, file->name, false);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
 		answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 	else
 		answer = leasing->hold ? busy_take(task->busy, fd) : busy_test(fd);
+	task->tested += fd >= 0 && !leasing->hold;
 	if (answer == BUSY_IN_USE)
-		leasing->outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open", name);
+		leasing->outcome =
+			removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open", file->name);
 	else if (answer == BUSY_UNKNOWN && !task->root->config.delete_without_leases)
-		leasing->outcome = removal_end(task, REMOVAL_REFUSED,
-					       "unknown: cannot tell whether %.40s is open", name);
+		leasing->outcome =
+			removal_end(task, REMOVAL_REFUSED,
+				    "unknown: cannot tell whether %.40s is open", file->name);
 	return leasing->outcome == REMOVAL_GOES_ON ? 0 : 1;
 }
 

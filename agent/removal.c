@@ -86,7 +86,9 @@ static enum removal_outcome bring_back(struct removal_request *req, enum removal
 /* Has anybody opened a file of it since the decision, though he may have closed it again? */
 static enum removal_outcome look_for_opens(struct removal_request *req)
 {
-	if (!watch_own_seen(req->root, req->model, &req->mark, busy_closed(req->task.busy)))
+	size_t closed = busy_closed(req->task.busy) + req->task.tested;
+
+	if (!watch_own_seen(req->root, req->model, &req->mark, closed))
 		return REMOVAL_GOES_ON;
 	return removal_end(&req->task, REMOVAL_REFUSED, "used: opened a moment ago");
 }
@@ -129,6 +131,7 @@ static enum removal_outcome steps(struct removal_request *req, struct journal *j
 	hook_point("removal-claim");
 	if (!watch_own_begin(req->root, req->model, &req->mark))
 		return removal_end(&req->task, REMOVAL_REFUSED, "used: opened a moment ago");
+	hook_point("removal-take");
 	outcome = layout->take(&req->task);
 	if (outcome == REMOVAL_GOES_ON)
 		outcome = look_for_opens(req);

@@ -405,7 +405,7 @@ void tree_watch(const struct tree *tree, struct watch_plan *plan, const char *pa
 struct each {
 	int dir_fd;
 	unsigned depth;
-	int (*file)(int fd, const char *name, void *arg);
+	int (*file)(const struct tree_file *file, void *arg);
 	void *arg;
 };
 
@@ -413,14 +413,14 @@ static int each_entry(const char *name, void *arg)
 {
 	struct each *each = arg;
 	struct each below = *each;
-	struct disk_stat st;
+	struct tree_file file = {.dir_fd = each->dir_fd, .name = name};
 	int rc;
 
-	if (disk_stat(each->dir_fd, name, &st) != 0)
+	if (disk_stat(each->dir_fd, name, &file.stat) != 0)
 		return errno == ENOENT ? 0 : -1;
-	if (st.type == DISK_FILE)
-		return each->file(disk_open_file(each->dir_fd, name, false), name, each->arg);
-	if (st.type != DISK_DIRECTORY)
+	if (file.stat.type == DISK_FILE)
+		return each->file(&file, each->arg);
+	if (file.stat.type != DISK_DIRECTORY)
 		return 0;
 	if (++below.depth > DEPTH_MAX)
 		return -1;
@@ -432,7 +432,7 @@ static int each_entry(const char *name, void *arg)
 	return rc;
 }
 
-int tree_each_file(int dir_fd, int (*file)(int fd, const char *name, void *arg), void *arg)
+int tree_each_file(int dir_fd, int (*file)(const struct tree_file *file, void *arg), void *arg)
 {
 	struct each each = {dir_fd, 0, file, arg};
 

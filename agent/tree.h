@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/disk.h"
+
 struct root;
 struct tree;
 struct watch_plan;
@@ -44,10 +46,17 @@ int tree_read(struct tree *tree, const struct root *root, const char *path, stru
 void tree_watch(const struct tree *tree, struct watch_plan *plan, const char *path,
 		const char *model);
 
+/* A file as tree_each_file finds it: a name in a folder that is open. */
+struct tree_file {
+	int dir_fd;
+	const char *name;
+	struct disk_stat stat;
+};
+
 /*
- * Calls `file` for each regular file below `dir_fd` with an open descriptor, which it takes over,
- * or -1 and errno. Goes on while it returns 0. Returns that, or -1 when a folder cannot be read.
+ * Calls `file` for each regular file below `dir_fd`. Goes on while it returns 0. Returns that, or
+ * -1 when a folder cannot be read.
  */
-int tree_each_file(int dir_fd, int (*file)(int fd, const char *name, void *arg), void *arg);
+int tree_each_file(int dir_fd, int (*file)(const struct tree_file *file, void *arg), void *arg);
 
 #endif

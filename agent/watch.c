@@ -368,7 +368,7 @@ bool watch_own_begin(const struct root *root, const char *model, const struct wa
 }
 
 bool watch_own_seen(const struct root *root, const char *model, const struct watch_mark *mark,
-		    bool closes)
+		    size_t closed)
 {
 	struct watch *w = root->watch;
 	bool seen;
@@ -377,8 +377,8 @@ bool watch_own_seen(const struct root *root, const char *model, const struct wat
 		return false;
 	pthread_mutex_lock(&w->lock);
 	settle(w);
-	seen = watch_map_used_since(&w->map, model, mark);
-	if (!closes && watch_map_closings(&w->map, model) > 0) {
+	seen = mark != NULL && watch_map_used_since(&w->map, model, mark);
+	if (watch_map_closings(&w->map, model) > closed) {
 		seen = true;
 		watch_map_note(&w->map, model, clock_mono());
 		publish(w);

@@ -64,12 +64,12 @@ int64_t watch_watched_ms(struct watch *watch, const char *model);
  */
 bool watch_own_begin(const struct root *root, const char *model, const struct watch_mark *mark);
 /*
- * Has a stranger opened a file of it since `mark`? Opens in between are known by their closing;
- * `closes`: the agent itself has closed some of its descriptors meanwhile, so that closings tell
- * nothing. (Who has not closed is found by the leases.)
+ * Has a stranger opened a file of it since `mark` (NULL: since the beginning)? His opening cannot
+ * be told from the agent's, but he is known by his closing, when more files were closed than the
+ * agent has closed itself; that is `closed`. Who has not closed is found by the leases.
  */
 bool watch_own_seen(const struct root *root, const char *model, const struct watch_mark *mark,
-		    bool closes);
+		    size_t closed);
 /* From now on the agent only closes what it has opened. */
 void watch_own_closes(const struct root *root, const char *model);
 void watch_own_end(const struct root *root, const char *model);

@@ -80,12 +80,25 @@ static void drop(int fd, int handle, const struct watch_key *key)
 		errno = 0; /* it rests, or is gone already */
 }
 
-static void tell(const struct watch_ear *ear, const struct fanotify_event_metadata *event)
+/* One record of an event: the directory, and the name in it. */
+static void tell_record(const struct watch_ear *ear, const char *at, unsigned what)
 {
-	const char *end = (const char *)event + event->event_len;
-	const char *at = (const char *)event + event->metadata_len;
 	struct fanotify_event_info_fid info;
+	const struct file_handle *handle = (const void *)(at + sizeof(info)); /* 4-byte aligned */
 	struct watch_key key;
+
+	memcpy(&info, at, sizeof(info));
+	if (info.hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME &&
+	    make_key(&key, &info.fsid, handle) == 0)
+		ear->event(ear->arg, &key, what,
+			   (const char *)handle->f_handle + handle->handle_bytes);
+}
+
+static void tell(const struct watch_ear *ear, const struct fanotify_event_metadata *event,
+		 const char *at)
+{
+	const char *end = at + event->event_len;
+	struct fanotify_event_info_header header;
 	unsigned what = 0;
 
 	if ((event->mask & FAN_Q_OVERFLOW) != 0) {
@@ -98,33 +111,25 @@ static void tell(const struct watch_ear *ear, const struct fanotify_event_metada
 		what |= WATCH_OPENED;
 	if ((event->mask & FAN_CLOSE) != 0)
 		what |= WATCH_CLOSED;
-	if ((event->mask & FAN_ONDIR) != 0)
-		what |= WATCH_FOLDER;
-	for (; end - at >= (ptrdiff_t)sizeof(info); at += info.hdr.len) {
-		const struct file_handle *handle = (const void *)(at + sizeof(info));
-
-		memcpy(&info, at, sizeof(info));
-		if (info.hdr.len == 0)
-			return;
-		if (info.hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME &&
-		    make_key(&key, &info.fsid, handle) == 0)
-			ear->event(ear->arg, &key, what,
-				   (const char *)handle->f_handle + handle->handle_bytes);
+	for (at += event->metadata_len; end - at >= (ptrdiff_t)sizeof(header); at += header.len) {
+		memcpy(&header, at, sizeof(header));
+		if (header.len < sizeof(header))
+			return; /* the kernel promises not to do this */
+		tell_record(ear, at, what);
 	}
 }
 
 static size_t read_batch(int fd, const struct watch_ear *ear)
 {
 	_Alignas(struct fanotify_event_metadata) char batch[BATCH_BYTES];
+	struct fanotify_event_metadata event;
 	ssize_t len = read(fd, batch, sizeof(batch));
 
-	for (ssize_t at = 0; at < len;) {
-		const struct fanotify_event_metadata *event = (const void *)(batch + at);
-
-		if (event->vers != FANOTIFY_METADATA_VERSION || event->event_len == 0)
-			break; /* the kernel promises not to do this */
-		tell(ear, event);
-		at += event->event_len;
+	for (ssize_t at = 0; at < len; at += event.event_len) {
+		memcpy(&event, batch + at, sizeof(event));
+		if (event.vers != FANOTIFY_METADATA_VERSION || event.event_len < sizeof(event))
+			break; /* nor this */
+		tell(ear, &event, batch + at);
 	}
 	return len > 0 ? (size_t)len : 0;
 }
