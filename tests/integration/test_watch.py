@@ -281,6 +281,9 @@ class Linked(Case):
         self.links = self.private = sorted(folder.iterdir())
         return "dir:engine@-"
 
+    def expected(self):
+        return {}
+
 
 KINDS = {**CASES, "sharded": Sharded, "linked": Linked}
 
@@ -464,7 +467,8 @@ def test_lost_events_without_access_times(blind, cluster):
     """Whatever was not seen may have been a use of any model."""
     cache = Cache(blind)
     one, two = cache.model(REPO), cache.model(FORK)
-    agent = cluster.agent(blind, start=False)
+    # A scan of what has just changed would read the events.
+    agent = cluster.agent(blind, start=False, scan_interval="1h")
     gate = agent.pause("watch-read")
     agent.start(**gate.env).wait_ready()
     agent.wait_model(one)
