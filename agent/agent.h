@@ -19,6 +19,7 @@ struct http_server;
 struct orders;
 struct sources;
 struct use_probe;
+struct watch;
 
 /* What the loop knows of a root, from its worker's events. */
 struct root_view {
@@ -51,6 +52,7 @@ struct agent {
 	struct orders *orders;
 	struct sources *sources;
 	struct use_probe *probe; /* use_probe.h; NULL: it does not run */
+	struct watch *watch; /* use_watch.c's; NULL: nobody looks at opens */
 	struct http_server *http;
 	char *http_token;
 

@@ -9,8 +9,12 @@
 #include "agent/disk.h"
 #include "common/xmem.h"
 
+struct file_id {
+	uint64_t device, inode;
+};
+
 struct leased {
-	uint64_t inode;
+	struct file_id id;
 	int fd;
 	UT_hash_handle hh;
 };
@@ -21,6 +25,7 @@ struct busy {
 	int *kept;
 	size_t kept_count, kept_capacity;
 	bool partial;
+	size_t closed;
 };
 
 struct busy *busy_new(size_t leases_max)
@@ -48,6 +53,22 @@ enum busy_answer busy_test(int fd)
 	return answer;
 }
 
+static struct file_id id_of(const struct disk_stat *st)
+{
+	return (struct file_id){st->device, st->inode};
+}
+
+bool busy_holds(const struct busy *busy, const struct disk_stat *st)
+{
+	const struct file_id id = id_of(st);
+	const struct leased *leased;
+
+	if (busy == NULL)
+		return false;
+	HASH_FIND(hh, busy->leases, &id, sizeof(id), leased);
+	return leased != NULL;
+}
+
 enum busy_answer busy_take(struct busy *busy, int fd)
 {
 	struct disk_stat st;
@@ -60,28 +81,20 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 	}
 	if (HASH_COUNT(busy->leases) >= busy->leases_max) {
 		busy->partial = true;
+		busy->closed++;
 		return busy_test(fd);
 	}
 	answer = lease(fd);
 	if (answer != BUSY_FREE) {
+		busy->closed++;
 		close(fd);
 		return answer;
 	}
 	leased = xcalloc(1, sizeof(*leased));
-	leased->inode = st.inode;
+	leased->id = id_of(&st);
 	leased->fd = fd;
-	HASH_ADD(hh, busy->leases, inode, sizeof(leased->inode), leased);
+	HASH_ADD(hh, busy->leases, id, sizeof(leased->id), leased);
 	return BUSY_FREE;
-}
-
-bool busy_holds(const struct busy *busy, uint64_t inode)
-{
-	struct leased *leased;
-
-	if (busy == NULL)
-		return false;
-	HASH_FIND(hh, busy->leases, &inode, sizeof(inode), leased);
-	return leased != NULL;
 }
 
 void busy_keep(struct busy *busy, int fd)
@@ -97,6 +110,11 @@ bool busy_intact(const struct busy *busy)
 			return false;
 	}
 	return true;
+}
+
+size_t busy_closed(const struct busy *busy)
+{
+	return busy->closed;
 }
 
 bool busy_partial(const struct busy *busy)

@@ -13,6 +13,7 @@
 #include "common/attributes.h"
 
 struct busy;
+struct disk_stat;
 
 enum busy_answer {
 	BUSY_FREE,    /* nobody has it; the lease is held from now on, if it was to be */
@@ -26,8 +27,9 @@ struct busy *busy_new(size_t leases_max) MUST_USE;
 /* Takes ownership of `fd`. */
 enum busy_answer busy_take(struct busy *busy, int fd) MUST_USE;
 
-/* Is that file's lease held? Opening it once more, even by us, would break it. NULL holds none. */
-bool busy_holds(const struct busy *busy, uint64_t inode);
+/* Is this file leased already, by another link? To open it again would break that lease.
+ * `busy` may be NULL. */
+bool busy_holds(const struct busy *busy, const struct disk_stat *st);
 
 /* Keeps a descriptor with a lock until busy_free. */
 void busy_keep(struct busy *busy, int fd);
@@ -37,6 +39,9 @@ bool busy_intact(const struct busy *busy);
 
 /* True when files beyond leases_max were only tested: these must be tested again. */
 bool busy_partial(const struct busy *busy);
+
+/* How many of the descriptors that it was given it has closed again. */
+size_t busy_closed(const struct busy *busy);
 
 /* Gives the leases up, so that whoever waits goes on; the locks stay. */
 void busy_release_leases(struct busy *busy);

@@ -50,6 +50,11 @@ int disk_open_dir(int at, const char *path)
 	return open_beneath(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+int disk_open_handle(int at, const char *path)
+{
+	return openat2_beneath(at, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int disk_open_root(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);

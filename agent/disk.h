@@ -30,6 +30,9 @@ struct disk_stat {
 /* Opens a directory below `at` (a handle or AT_FDCWD); `path` may have several components. */
 int disk_open_dir(int at, const char *path) MUST_USE;
 
+/* The same as a mere handle (O_PATH): it can be described and watched, not read. */
+int disk_open_handle(int at, const char *path) MUST_USE;
+
 /* Opens the root itself, where the path may lead through links and mounts. */
 int disk_open_root(const char *path) MUST_USE;
 

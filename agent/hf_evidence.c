@@ -9,16 +9,18 @@
 #include "agent/hf_repo.h"
 #include "agent/hf_store.h"
 #include "agent/root.h"
+#include "agent/watch.h"
 #include "common/clock.h"
 #include "common/file_io.h"
 
-#define INDEX_MAX (32 << 20)
+#define INDEX_MAX    (32 << 20)
+#define MISSING_SIZE 256
 
 struct index_check {
 	struct hf_revision *rev;
 	size_t folder_len; /* of the index, in its path */
 	const char *index_path;
-	char missing[256];
+	char missing[MISSING_SIZE];
 };
 
 static bool has_file(const struct hf_revision *rev, const char *path)
@@ -63,9 +65,27 @@ static int open_content(struct hf_repo *repo, const struct hf_revision *rev,
 	return fd;
 }
 
+/* Reading it is no use of it. NULL when it cannot be read. */
+static char *read_content(const struct root *root, struct hf_repo *repo,
+			  const struct hf_revision *rev, const struct hf_file *file, size_t *len)
+{
+	char *text = NULL;
+	int fd;
+
+	watch_own_moment(root, WATCH_OWN_OPENS);
+	fd = open_content(repo, rev, file);
+	if (fd >= 0)
+		text = file_read_fd(fd, INDEX_MAX, len);
+	watch_own_moment(root, WATCH_OWN_CLOSES);
+	if (fd >= 0)
+		close(fd);
+	watch_own_moment(root, WATCH_OWN_NONE);
+	return text;
+}
+
 /* Looks for a file that an index of weights asks for and the snapshot has not. */
-static void check_index(struct hf_repo *repo, struct hf_revision *rev, const struct hf_file *file,
-			char *missing, size_t size)
+static void check_index(const struct root *root, struct hf_repo *repo, struct hf_revision *rev,
+			const struct hf_file *file, char missing[MISSING_SIZE])
 {
 	const char *slash = strrchr(file->path, '/');
 	struct index_check check = {
@@ -73,19 +93,14 @@ static void check_index(struct hf_repo *repo, struct hf_revision *rev, const str
 		.index_path = file->path,
 		.folder_len = slash != NULL ? (size_t)(slash - file->path + 1) : 0,
 	};
-	int fd = open_content(repo, rev, file);
-	char *text;
 	size_t len;
+	char *text = read_content(root, repo, rev, file, &len);
 
-	if (fd < 0)
-		return;
-	text = file_read_fd(fd, INDEX_MAX, &len);
-	close(fd);
 	if (text == NULL)
 		return;
 	hf_judge_index(text, len, check_index_entry, &check);
 	free(text);
-	snprintf(missing, size, "%s", check.missing);
+	snprintf(missing, MISSING_SIZE, "%s", check.missing);
 }
 
 static void check_gguf(const struct hf_revision *rev, const struct hf_file *file, char *missing,
@@ -109,8 +124,8 @@ int64_t hf_evidence_size(const struct hf_file *file)
 }
 
 /* Gathers what speaks against a revision. `missing` must outlive the evidence. */
-static void gather(struct hf_repo *repo, struct hf_revision *rev, struct hf_evidence *ev,
-		   char *missing, size_t size)
+static void gather(const struct root *root, struct hf_repo *repo, struct hf_revision *rev,
+		   struct hf_evidence *ev, char missing[MISSING_SIZE])
 {
 	missing[0] = '\0';
 	ev->odd = rev->odd;
@@ -119,15 +134,15 @@ static void gather(struct hf_repo *repo, struct hf_revision *rev, struct hf_evid
 		const struct hf_file *file = &rev->files[i];
 
 		if (file->blob != NULL && file->blob->kind == HF_BLOB_MISSING)
-			snprintf(missing, size, "%s", file->path);
+			snprintf(missing, MISSING_SIZE, "%s", file->path);
 		else if (file->blob != NULL && file->blob->kind == HF_BLOB_ODD)
 			ev->odd = "a blob is neither a file nor a link into the shared store";
 		else if (hf_judge_is_weight(file->path) && hf_evidence_size(file) == 0)
 			ev->empty = file->path;
 		else if (missing[0] == '\0' && hf_judge_is_index(file->path))
-			check_index(repo, rev, file, missing, size);
+			check_index(root, repo, rev, file, missing);
 		else if (missing[0] == '\0' && strstr(file->path, "-00001-of-") != NULL)
-			check_gguf(rev, file, missing, size);
+			check_gguf(rev, file, missing, MISSING_SIZE);
 	}
 	ev->missing = missing[0] != '\0' ? missing : NULL;
 }
@@ -141,8 +156,8 @@ enum hf_verdict hf_evidence_verdict(const struct root *root, struct hf_repo *rep
 		.quiet_ms = clock_wall_ms() - rev->changed_ms,
 		.settle_ms = root->config.settle_ms,
 	};
-	char missing[256];
+	char missing[MISSING_SIZE];
 
-	gather(repo, rev, &ev, missing, sizeof(missing));
+	gather(root, repo, rev, &ev, missing);
 	return hf_judge(&ev, why, size);
 }

@@ -150,10 +150,9 @@ static bool leasable(const struct hf_file *file)
 	return file->blob->kind == HF_BLOB_FILE || file->blob->kind == HF_BLOB_SHARED;
 }
 
-/* Two files of a revision may be one blob. */
-static uint64_t inode_of(const struct hf_file *file)
+static const struct disk_stat *content_stat(const struct hf_file *file)
 {
-	return file->blob != NULL ? file->blob->stat.inode : file->stat.inode;
+	return file->blob != NULL ? &file->blob->stat : &file->stat;
 }
 
 /* Tests or takes the lease of each file of the revision, which is below `snapshot` now. */
@@ -170,7 +169,7 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 		enum busy_answer answer;
 		int fd;
 
-		if (!leasable(file) || busy_holds(task->busy, inode_of(file)))
+		if (!leasable(file) || busy_holds(task->busy, content_stat(file)))
 			continue;
 		fd = open_file(hr, snapshot_fd, blobs_fd, file);
 		if (fd < 0 && errno == ENOENT)
@@ -179,12 +178,10 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 			answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 		else
 			answer = hold ? busy_take(task->busy, fd) : busy_test(fd);
+		task->tested += fd >= 0 && !hold;
 		if (answer == BUSY_IN_USE) {
-			const struct disk_stat *st =
-				file->blob != NULL ? &file->blob->stat : &file->stat;
-
-			task->open_device = st->device;
-			task->open_inode = st->inode;
+			task->open_device = content_stat(file)->device;
+			task->open_inode = content_stat(file)->inode;
 		}
 		if (answer == BUSY_IN_USE)
 			outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open",

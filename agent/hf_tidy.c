@@ -15,6 +15,7 @@
 #include "agent/hf_repo.h"
 #include "agent/hf_store.h"
 #include "agent/root.h"
+#include "agent/watch.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/setting.h"
@@ -94,11 +95,15 @@ static bool old_enough(const struct root *root, const struct disk_stat *st)
 
 static bool not_in_use(const struct tidying *t, const char *name)
 {
-	int fd = disk_open_file(t->blobs_fd, name, false);
+	enum busy_answer answer = BUSY_IN_USE;
+	int fd;
 
-	if (fd < 0)
-		return false;
-	return busy_test(fd) == BUSY_FREE || t->root->config.delete_without_leases;
+	watch_own_moment(t->root, WATCH_OWN_BOTH);
+	fd = disk_open_file(t->blobs_fd, name, false);
+	if (fd >= 0)
+		answer = busy_test(fd);
+	watch_own_moment(t->root, WATCH_OWN_NONE);
+	return fd >= 0 && (answer == BUSY_FREE || t->root->config.delete_without_leases);
 }
 
 /* Moves one entry of blobs/ aside, under the client's lock of `etag`. */

@@ -14,6 +14,7 @@
 
 struct root;
 struct busy;
+struct watch_plan;
 
 enum model_status { MODEL_DOWNLOADED, MODEL_DOWNLOADING, MODEL_ERROR };
 
@@ -65,6 +66,7 @@ struct removal_task {
 	uint64_t generation;		  /* 0: any, for a model in ERROR that is removed by hand */
 	int64_t used_wall_ms;		  /* access times up to here were known to the decision */
 	struct busy *busy;		  /* leases and locks that are held */
+	size_t tested;			  /* files that were opened, and closed again at once */
 	char why[96];			  /* of an end other than DELETED */
 	int64_t seen_used_wall_ms;	  /* the newest access time that was found */
 	uint64_t open_device, open_inode; /* REFUSED "busy": the file that is open */
@@ -80,6 +82,9 @@ struct layout {
 
 	/* Finds all models. -1 when the root itself cannot be read. */
 	int (*scan)(void *state, struct scan_report *out, struct err *err);
+
+	/* Describes the directories of the models that the last scan found. */
+	void (*watch)(void *state, struct watch_plan *plan);
 
 	/* What is remembered of this model may be wrong: the next scan reads it again. */
 	void (*doubt)(void *state, const char *locator);

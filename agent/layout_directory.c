@@ -235,6 +235,16 @@ static int dir_scan(void *arg, struct scan_report *out, struct err *err)
 	return 0;
 }
 
+static void dir_watch(void *arg, struct watch_plan *plan)
+{
+	const struct dir_state *state = arg;
+
+	for (const struct dir_model *model = state->models; model != NULL; model = model->hh.next) {
+		if (model->report.name != NULL)
+			tree_watch(model->tree, plan, model->path, model->report.name);
+	}
+}
+
 static void dir_doubt(void *arg, const char *locator)
 {
 	struct dir_state *state = arg;
@@ -369,29 +379,32 @@ struct leasing {
 	enum removal_outcome outcome;
 };
 
-static int lease_file(int at, const char *name, const struct disk_stat *st, void *arg)
+static int lease_file(const struct tree_file *file, void *arg)
 {
 	struct leasing *leasing = arg;
 	struct removal_task *task = leasing->task;
 	enum busy_answer answer;
 	int fd;
 
-	if (busy_holds(task->busy, st->inode))
+	if (busy_holds(task->busy, &file->stat))
 		return 0;
-	fd = disk_open_file(at, name, false);
+	fd = disk_open_file(file->dir_fd, file->name, false);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	task->open_device = st->device;
-	task->open_inode = st->inode;
+	task->open_device = file->stat.device;
+	task->open_inode = file->stat.inode;
 	if (fd < 0)
 		answer = errno == EWOULDBLOCK ? BUSY_IN_USE : BUSY_UNKNOWN;
 	else
 		answer = leasing->hold ? busy_take(task->busy, fd) : busy_test(fd);
+	task->tested += fd >= 0 && !leasing->hold;
 	if (answer == BUSY_IN_USE)
-		leasing->outcome = removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open", name);
+		leasing->outcome =
+			removal_end(task, REMOVAL_REFUSED, "busy: %.60s is open", file->name);
 	else if (answer == BUSY_UNKNOWN && !task->root->config.delete_without_leases)
-		leasing->outcome = removal_end(task, REMOVAL_REFUSED,
-					       "unknown: cannot tell whether %.40s is open", name);
+		leasing->outcome =
+			removal_end(task, REMOVAL_REFUSED,
+				    "unknown: cannot tell whether %.40s is open", file->name);
 	return leasing->outcome == REMOVAL_GOES_ON ? 0 : 1;
 }
 
@@ -583,6 +596,7 @@ const struct layout layout_directory = {
 	.open = dir_open,
 	.close = dir_close,
 	.scan = dir_scan,
+	.watch = dir_watch,
 	.doubt = dir_doubt,
 	.tidy = dir_tidy,
 	.look = dir_look,

@@ -68,8 +68,11 @@ enum agent_touch agent_use(struct agent *agent, struct model *model, struct mono
 	if (model->removal != NULL && !removal_veto(model->removal, "used"))
 		return TOUCH_TOO_LATE;
 	agent->uses[source] += use_note(&model->use, at, source);
-	if (model->removal != NULL || source == USE_API)
+	if (source == USE_API || (model->removal != NULL && !model->removal->use_kept)) {
+		if (model->removal != NULL)
+			model->removal->use_kept = true;
 		keep_use(agent, model);
+	}
 	return TOUCH_NOTED;
 }
 

@@ -190,6 +190,9 @@ static const struct setting kubernetes_settings[] = {
 #define ROW(name)    .key = #name, .offset = offsetof(struct agent_options, name)
 #define ROW_MS(name) .key = #name, .offset = offsetof(struct agent_options, name##_ms)
 
+/* In the order of enum watch_backend. */
+static const char *const watch_backends[] = {"inotify", "fanotify", "off", NULL};
+
 static const struct setting settings[] = {
 	{ROW(node_name), .type = SETTING_STRING, .flags = SETTING_NULLABLE,
 	 .check = check_node_name, .allowed = "1 to 128 of A-Z a-z 0-9 . _ -",
@@ -219,6 +222,10 @@ static const struct setting settings[] = {
 	{ROW(strict_unmapped), .type = SETTING_BOOL, .flags = SETTING_RELOAD, .def = "false",
 	 .help = "delete nothing automatically while an engine serves what is not found here"},
 	{ROW(kubernetes), .type = SETTING_GROUP, .group = kubernetes_settings},
+	{ROW(watch), .type = SETTING_CHOICE, .def = "inotify", .choices = watch_backends,
+	 .help = "how opened files are seen as they happen; fanotify needs CAP_SYS_ADMIN"},
+	{ROW(watch_max_directories), .type = SETTING_INT, .def = "8192", .min = 1, .max = 1000000,
+	 .help = "so many directories are watched at most"},
 	{ROW(redis), .type = SETTING_GROUP, .group = redis_settings},
 	{ROW(http), .type = SETTING_GROUP, .group = http_settings_agent},
 	{ROW(log), .type = SETTING_GROUP, .group = log_settings},

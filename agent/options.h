@@ -5,6 +5,9 @@
 #include "common/settings.h"
 #include "common/shared_options.h"
 
+/* How opened files are seen; the order of the setting's words. */
+enum watch_backend { WATCH_BY_INOTIFY, WATCH_BY_FANOTIFY, WATCH_OFF };
+
 /* The watch of this node's pods. */
 struct kubernetes_options {
 	bool enabled;
@@ -26,6 +29,8 @@ struct agent_options {
 	int64_t claim_ttl_ms;
 	bool strict_unmapped;
 	struct kubernetes_options kubernetes;
+	int watch; /* enum watch_backend */
+	int64_t watch_max_directories;
 	struct redis_options redis;
 	struct http_options http;
 	struct log_options log;

@@ -17,6 +17,7 @@
 #include "agent/guard.h"
 #include "agent/holds.h"
 #include "agent/sources.h"
+#include "agent/watch.h"
 #include "common/log.h"
 #include "common/xmem.h"
 
@@ -189,15 +190,30 @@ static void end_order(struct orders *orders, struct order *order, const char *ou
 
 /* ---- judging ---- */
 
-static int64_t model_age_ms(const struct model *model, struct mono now)
+/*
+ * Where neither access times nor anybody tells of what happened before the model was watched, it is
+ * as young as that: a loader may be between two of its files.
+ */
+static int64_t watched_ms(const struct agent *agent, const struct model *model)
+{
+	int64_t ms =
+		agent->views[model->root].atimes ? -1 : watch_watched_ms(agent->watch, model->name);
+
+	return ms >= 0 ? ms : INT64_MAX;
+}
+
+static int64_t model_age_ms(const struct agent *agent, const struct model *model, struct mono now)
 {
 	int64_t since_use = model->use.known ? mono_since(model->use.last, now) : 0;
 	int64_t since_change = clock_wall_ms() - model->report.modified_wall_ms;
+	int64_t watched = watched_ms(agent, model);
+	int64_t age = since_use < since_change ? since_use : since_change;
 
-	return since_use < since_change ? since_use : since_change;
+	return age < watched ? age : watched;
 }
 
-static void execute(struct orders *orders, struct order *order, struct model *model)
+static void execute(struct orders *orders, struct order *order, struct model *model,
+		    const struct watch_mark *mark)
 {
 	struct agent *agent = orders->agent;
 	struct removal_request *req =
@@ -208,6 +224,7 @@ static void execute(struct orders *orders, struct order *order, struct model *mo
 	req->generation = model->report.status == MODEL_ERROR ? 0 : model->report.generation;
 	req->used_wall_ms = order->command.force ? INT64_MAX : model->used_wall_ms;
 	req->heard = order->heard;
+	req->mark = *mark;
 	model->removal = req;
 	order->state = ORDER_RUNNING;
 	orders->running++;
@@ -221,6 +238,7 @@ static void judge(struct orders *orders, struct order *order)
 	int64_t redis_now = beat_redis_now(agent->beat);
 	char generation[INVENTORY_GENERATION_SIZE], why[96] = "";
 	struct mono now = clock_mono();
+	struct watch_mark mark;
 	struct guard_model gm;
 	struct guard_facts facts = {
 		.command = &order->command,
@@ -231,6 +249,9 @@ static void judge(struct orders *orders, struct order *order)
 		.min_age_ms = agent->limits_known ? limits_min_age_ms(&agent->limits) : 0,
 	};
 
+	/* In this order: an open is known to this judgement, or comes after the mark. */
+	watch_mark(agent->watch, order->model, &mark);
+	sources_settle(agent->sources);
 	if (model != NULL) {
 		const struct root_view *view = &agent->views[model->root];
 		int64_t held = mono_since(now, model->hold_until);
@@ -239,7 +260,7 @@ static void judge(struct orders *orders, struct order *order)
 			.status = model->report.status,
 			.generation = inventory_generation(model->report.generation, generation),
 			.use = &model->use,
-			.age_ms = model_age_ms(model, now),
+			.age_ms = model_age_ms(agent, model, now),
 			.hold_left_ms = held > 0 ? held : 0,
 			.hold_who = model->hold_who,
 			.removing = model->removal != NULL,
@@ -253,7 +274,7 @@ static void judge(struct orders *orders, struct order *order)
 	switch (guard_judge(&facts, why, sizeof(why))) {
 	case GUARD_GO:
 		if (journal_raise_epoch(agent->journal, order->command.epoch) == 0)
-			execute(orders, order, model);
+			execute(orders, order, model, &mark);
 		else
 			end_order(orders, order, "failed", "journal: cannot be written");
 		break;

@@ -10,6 +10,7 @@
 
 #include "agent/busy.h"
 #include "agent/root.h"
+#include "agent/watch.h"
 #include "common/hook.h"
 #include "common/log.h"
 #include "common/xmem.h"
@@ -82,6 +83,16 @@ static enum removal_outcome bring_back(struct removal_request *req, enum removal
 	return fail(&req->task, "cannot be put back");
 }
 
+/* Has anybody opened a file of it since the decision, though he may have closed it again? */
+static enum removal_outcome look_for_opens(struct removal_request *req)
+{
+	size_t closed = busy_closed(req->task.busy) + req->task.tested;
+
+	if (!watch_own_seen(req->root, req->model, &req->mark, closed))
+		return REMOVAL_GOES_ON;
+	return removal_end(&req->task, REMOVAL_REFUSED, "used: opened a moment ago");
+}
+
 /* From the rename to the commit: a moment. Anything unexpected brings the model back. */
 static enum removal_outcome move_and_look(struct removal_request *req)
 {
@@ -94,6 +105,8 @@ static enum removal_outcome move_and_look(struct removal_request *req)
 	hook_point("removal-moved");
 	nanosleep(&(struct timespec){.tv_nsec = GRACE_NS}, NULL);
 	outcome = layout->look_again(&req->task);
+	if (outcome == REMOVAL_GOES_ON)
+		outcome = look_for_opens(req);
 	if (outcome == REMOVAL_GOES_ON &&
 	    !atomic_compare_exchange_strong(&req->phase, &open, REMOVAL_COMMITTED)) {
 		snprintf(req->task.why, sizeof(req->task.why), "used: while it was under way");
@@ -116,7 +129,12 @@ static enum removal_outcome steps(struct removal_request *req, struct journal *j
 	if (outcome != REMOVAL_GOES_ON)
 		return outcome;
 	hook_point("removal-claim");
+	if (!watch_own_begin(req->root, req->model, &req->mark))
+		return removal_end(&req->task, REMOVAL_REFUSED, "used: opened a moment ago");
+	hook_point("removal-take");
 	outcome = layout->take(&req->task);
+	if (outcome == REMOVAL_GOES_ON)
+		outcome = look_for_opens(req);
 	if (outcome == REMOVAL_GOES_ON)
 		outcome = move_and_look(req);
 	if (outcome != REMOVAL_GOES_ON)
@@ -152,6 +170,14 @@ static enum removal_outcome recover(struct removal_request *req)
 	return outcome;
 }
 
+/* Gives everything up; what that closes is no use of the model. */
+static void end(struct removal_request *req)
+{
+	watch_own_closes(req->root, req->model);
+	req->root->config.layout->end(&req->task);
+	watch_own_end(req->root, req->model);
+}
+
 bool removal_run(struct removal_request *req, struct journal *journal)
 {
 	struct removal_task *task = &req->task;
@@ -168,7 +194,7 @@ bool removal_run(struct removal_request *req, struct journal *journal)
 	if (req->outcome == REMOVAL_GOES_ON)
 		return true;
 	snprintf(req->why, sizeof(req->why), "%s", task->why);
-	req->root->config.layout->end(task);
+	end(req);
 	return false;
 }
 
@@ -180,7 +206,7 @@ void removal_finish(struct removal_request *req)
 	hook_point("removal-finish");
 	if (!req->tidy) {
 		layout->finish(&req->task);
-		layout->end(&req->task);
+		end(req);
 	}
 	req->outcome = REMOVAL_DELETED;
 	if (reaped->left > 0)

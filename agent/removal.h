@@ -15,6 +15,7 @@
 #include "agent/journal.h"
 #include "agent/layout.h"
 #include "agent/reaper.h"
+#include "agent/watch_map.h"
 #include "common/clock.h"
 
 enum removal_phase { REMOVAL_OPEN, REMOVAL_VETOED, REMOVAL_COMMITTED };
@@ -28,9 +29,11 @@ struct removal_request {
 	char command[COMMAND_TEXT_MAX]; /* as it came; empty for leftovers */
 	uint64_t generation;
 	int64_t used_wall_ms;
+	struct watch_mark mark; /* opens up to here were known to the decision */
 	struct mono heard;
-	bool recover; /* begun before a restart, or stuck: to be brought to its end */
-	bool tidy;    /* only `trash` is to be emptied: it belongs to no removal */
+	bool recover;  /* begun before a restart, or stuck: to be brought to its end */
+	bool use_kept; /* a use that came meanwhile stands in the journal (main thread) */
+	bool tidy;     /* only `trash` is to be emptied: it belongs to no removal */
 
 	/* From open to vetoed by the main thread, or to committed by the worker: one wins. */
 	_Atomic int phase;

@@ -14,6 +14,8 @@
 #include "common/err.h"
 #include "common/model_name.h"
 
+struct watch;
+
 struct root_config {
 	char *name;
 	char *path;
@@ -42,6 +44,7 @@ struct root {
 	bool (*txn_known)(struct root *root, const char *txn);
 	void (*breathe)(struct root *root); /* called inside long work; may be NULL */
 	void *worker;
+	struct watch *watch; /* sees files being opened; NULL: nobody looks */
 };
 
 /* Opens the directory and tests what can be told about use there. -1: `root->problem` says why. */

@@ -28,6 +28,8 @@ struct source {
 	void (*tick)(void *state, struct mono now);
 	/* A scan has been taken over: models may have come, gone or moved. */
 	void (*models_changed)(void *state);
+	/* A command is about to be judged: tells all that was seen up to now. */
+	void (*settle)(void *state);
 	/* Why no command may be judged yet (this source has not looked yet), or NULL. */
 	const char *(*waits)(void *state);
 	/* Why no model may be deleted automatically on this node now, or NULL. */

@@ -8,6 +8,7 @@
 #include "agent/use_open.h"
 #include "agent/use_pods.h"
 #include "agent/use_probe.h"
+#include "agent/use_watch.h"
 #include "common/metrics.h"
 #include "common/xmem.h"
 
@@ -16,6 +17,7 @@ static const struct source *const list[] = {
 	&source_probe,
 	&source_pods,
 	&source_open,
+	&source_watch,
 	NULL,
 };
 
@@ -61,6 +63,14 @@ void sources_models_changed(struct sources *sources)
 	for (size_t i = 0; list[i] != NULL; i++) {
 		if (sources->states[i] != NULL && list[i]->models_changed != NULL)
 			list[i]->models_changed(sources->states[i]);
+	}
+}
+
+void sources_settle(struct sources *sources)
+{
+	for (size_t i = 0; list[i] != NULL; i++) {
+		if (sources->states[i] != NULL && list[i]->settle != NULL)
+			list[i]->settle(sources->states[i]);
 	}
 }
 

@@ -19,6 +19,9 @@ void sources_free(struct sources *sources);
 void sources_tick(struct sources *sources, struct mono now);
 void sources_models_changed(struct sources *sources);
 
+/* Before a command is judged: all that was seen up to now is told. */
+void sources_settle(struct sources *sources);
+
 /* Why no command may be judged yet, or NULL. */
 const char *sources_wait(const struct sources *sources);
 /* Why nothing may be deleted automatically now, or NULL. */

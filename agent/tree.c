@@ -10,6 +10,7 @@
 
 #include "agent/busy.h"
 #include "agent/root.h"
+#include "agent/watch_plan.h"
 #include "common/clock.h"
 #include "common/xmem.h"
 
@@ -39,6 +40,7 @@ struct folder {
 struct tree {
 	struct folder *folders;
 	unsigned round;
+	unsigned version; /* changes when a folder was read; never 0 */
 };
 
 struct walk {
@@ -51,7 +53,10 @@ struct walk {
 
 struct tree *tree_new(void)
 {
-	return xcalloc(1, sizeof(struct tree));
+	struct tree *tree = xcalloc(1, sizeof(*tree));
+
+	tree->version = 1;
+	return tree;
 }
 
 static void clear_folder(struct folder *folder)
@@ -70,8 +75,15 @@ static void clear_folder(struct folder *folder)
 	folder->hot = false;
 }
 
+static void changed(struct tree *tree)
+{
+	if (++tree->version == 0)
+		tree->version = 1;
+}
+
 static void drop_folder(struct tree *tree, struct folder *folder)
 {
+	changed(tree);
 	HASH_DEL(tree->folders, folder);
 	clear_folder(folder);
 	free(folder->path);
@@ -219,6 +231,7 @@ static int read_folder(const struct walk *walk, struct folder *folder, int fd,
 {
 	struct entry_arg ea = {walk, folder, fd};
 
+	changed(walk->tree);
 	clear_folder(folder);
 	folder->inode = st->inode;
 	folder->mtime_ns = st->mtime_ns;
@@ -376,12 +389,30 @@ int tree_read(struct tree *tree, const struct root *root, const char *path, stru
 	return rc;
 }
 
+void tree_watch(const struct tree *tree, struct watch_plan *plan, const char *path,
+		const char *model)
+{
+	char below[PATH_SIZE];
+
+	if (!watch_plan_group(plan, path, tree->version))
+		return;
+	for (const struct folder *folder = tree->folders; folder != NULL;
+	     folder = folder->hh.next) {
+		if (folder->own.files == 0 || (size_t)snprintf(below, sizeof(below), "%s%s%s", path,
+							       *folder->path != '\0' ? "/" : "",
+							       folder->path) >= sizeof(below))
+			continue;
+		watch_plan_dir(plan, below);
+		watch_plan_entry(plan, NULL, model);
+	}
+}
+
 /* ---- each file ---- */
 
 struct each {
 	int dir_fd;
 	unsigned depth;
-	int (*file)(int at, const char *name, const struct disk_stat *st, void *arg);
+	int (*file)(const struct tree_file *file, void *arg);
 	void *arg;
 };
 
@@ -389,14 +420,14 @@ static int each_entry(const char *name, void *arg)
 {
 	struct each *each = arg;
 	struct each below = *each;
-	struct disk_stat st;
+	struct tree_file file = {.dir_fd = each->dir_fd, .name = name};
 	int rc;
 
-	if (disk_stat(each->dir_fd, name, &st) != 0)
+	if (disk_stat(each->dir_fd, name, &file.stat) != 0)
 		return errno == ENOENT ? 0 : -1;
-	if (st.type == DISK_FILE)
-		return each->file(each->dir_fd, name, &st, each->arg);
-	if (st.type != DISK_DIRECTORY)
+	if (file.stat.type == DISK_FILE)
+		return each->file(&file, each->arg);
+	if (file.stat.type != DISK_DIRECTORY)
 		return 0;
 	if (++below.depth > DEPTH_MAX)
 		return -1;
@@ -408,9 +439,7 @@ static int each_entry(const char *name, void *arg)
 	return rc;
 }
 
-int tree_each_file(int dir_fd,
-		   int (*file)(int at, const char *name, const struct disk_stat *st, void *arg),
-		   void *arg)
+int tree_each_file(int dir_fd, int (*file)(const struct tree_file *file, void *arg), void *arg)
 {
 	struct each each = {dir_fd, 0, file, arg};
 

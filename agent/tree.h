@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct disk_stat;
+#include "agent/disk.h"
+
 struct root;
 struct tree;
+struct watch_plan;
 
 /* What a tree holds as a whole. */
 struct tree_sum {
@@ -40,12 +42,21 @@ void tree_forget(struct tree *tree);
  */
 int tree_read(struct tree *tree, const struct root *root, const char *path, struct tree_sum *sum);
 
+/* Describes the folders of the tree at `path` that have files: all of them are `model`'s. */
+void tree_watch(const struct tree *tree, struct watch_plan *plan, const char *path,
+		const char *model);
+
+/* A file as tree_each_file finds it: a name in a folder that is open. */
+struct tree_file {
+	int dir_fd;
+	const char *name;
+	struct disk_stat stat;
+};
+
 /*
- * Calls `file` for each regular file below `dir_fd`: `name` in the folder `at`, and what it is.
- * Goes on while it returns 0. Returns that, or -1 when a folder cannot be read.
+ * Calls `file` for each regular file below `dir_fd`. Goes on while it returns 0. Returns that, or
+ * -1 when a folder cannot be read.
  */
-int tree_each_file(int dir_fd,
-		   int (*file)(int at, const char *name, const struct disk_stat *st, void *arg),
-		   void *arg);
+int tree_each_file(int dir_fd, int (*file)(const struct tree_file *file, void *arg), void *arg);
 
 #endif

@@ -1,17 +1,28 @@
 /* Merges uses. (pure) */
 #include "agent/use.h"
 
+/*
+ * One use is seen by several: a file is opened, and its access time moves a little later. The
+ * stronger source has seen it then.
+ */
+#define SAME_USE_MS 1000
+
+static void name_source(struct use *use, struct mono at, enum use_source source)
+{
+	if (use->known && source < use->source && mono_since(use->said, at) <= SAME_USE_MS)
+		return;
+	use->source = source;
+	use->said = at;
+}
+
 bool use_note(struct use *use, struct mono at, enum use_source source)
 {
 	if (use->known && at.ms < use->last.ms)
 		return false;
-	if (use->known && at.ms == use->last.ms) {
-		if (source > use->source)
-			use->source = source;
+	name_source(use, at, source);
+	if (use->known && at.ms == use->last.ms)
 		return false;
-	}
 	use->last = at;
-	use->source = source;
 	use->known = true;
 	use->dirty = true;
 	return true;

@@ -1,7 +1,7 @@
 /*
  * When was a model used last? Merges what the sources say (pure). The value only grows; of two
- * sources that say the same time the stronger one is kept. Times are struct mono: milliseconds of
- * CLOCK_BOOTTIME, below zero for what happened before the machine started.
+ * sources that say about the same time the stronger one is kept. Times are struct mono:
+ * milliseconds of CLOCK_BOOTTIME, below zero for what happened before the machine started.
  *
  * Redis keeps the value as a score on its own clock. The agent sends ages, and computes from each
  * answer which score its age has become: that is what a delete command is compared with.
@@ -17,9 +17,10 @@
 
 struct use {
 	struct mono last;
-	enum use_source source;
-	bool known;	     /* `last` holds something */
-	bool dirty;	     /* Redis has not been told, or has not answered yet */
+	enum use_source source; /* the strongest that saw it */
+	struct mono said;	/* what that one said; `last` may be up to a second later */
+	bool known;		/* `last` holds something */
+	bool dirty;		/* Redis has not been told, or has not answered yet */
 	struct mono sent;    /* what the newest unanswered message said; valid while `in_flight` */
 	struct mono sent_at; /* when that was; 0: never, or it was lost */
 	unsigned in_flight;  /* messages under way; answers come in the order of these */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +12,14 @@
 #include <utlist.h>
 
 #include "agent/procs.h"
+#include "agent/thread.h"
+#include "agent/watch_plan.h"
 #include "common/xmem.h"
 
 #define SPACE_INTERVAL_MS  1000
 #define REOPEN_INTERVAL_MS 5000
 /* Leftovers that are moved aside after one scan. */
-#define TIDY_MOST   64
-#define STACK_BYTES (2 << 20)
+#define TIDY_MOST 64
 
 enum job_kind { JOB_SCAN, JOB_REMOVE, JOB_FINISH, JOB_LOOK };
 
@@ -149,6 +149,7 @@ static bool ensure_open(struct worker *w)
 	if (root->fd >= 0) {
 		if (pthread_mutex_trylock(&w->root_lock) != 0)
 			return false; /* the reaper is still at work in the old one */
+		watch_plan_forget(root);
 		root->config.layout->close(root->layout_state);
 		root->layout_state = root->config.layout->open(root);
 		root_close(root);
@@ -181,6 +182,9 @@ static void scan(struct worker *w)
 		snprintf(ev->note, sizeof(ev->note), "%.150s", err.text);
 	else
 		ev->scanned = true;
+	/* Before anybody hears of a model, its files are watched. */
+	if (ev->scanned)
+		watch_plan_run(w->root);
 	ev->ended = clock_mono();
 	post(w, ev);
 }
@@ -374,22 +378,6 @@ static void *reaper_main(void *arg)
 
 /* ---- the main thread's side ---- */
 
-static void start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-
-	/* Signals belong to the loop; a broken lease would otherwise end the process by SIGIO. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	if (pthread_create(thread, &attr, run, arg) != 0)
-		abort();
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 struct worker *worker_new(struct event_base *base, struct root *root, struct journal *journal,
 			  void (*on_event)(struct worker_event *event, void *arg), void *arg)
 {
@@ -417,8 +405,8 @@ struct worker *worker_new(struct event_base *base, struct root *root, struct jou
 		abort();
 	w->event = event_new(base, w->event_fd, EV_READ | EV_PERSIST, on_event_fd, w);
 	event_add(w->event, NULL);
-	start_thread(&w->thread, worker_main, w);
-	start_thread(&w->reaper, reaper_main, w);
+	thread_start(&w->thread, worker_main, w);
+	thread_start(&w->reaper, reaper_main, w);
 	return w;
 }
 

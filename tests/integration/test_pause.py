@@ -44,7 +44,7 @@ def test_mapped_before_the_leases_are_taken(paused, kind):
     with open_blob(removal.case) as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     with mapped:
-        removal.assert_refused("busy")
+        removal.assert_refused("busy", "used")
     removal.case.assert_untouched()
 
 

@@ -30,8 +30,28 @@ static void test_grows_only(void **state)
 	assert_int_equal(use.last.ms, 100);
 	assert_int_equal(use.source, USE_ATIME);
 	/* later but weaker: the time counts */
-	assert_true(use_note(&use, at(101), USE_DOWNLOAD));
+	assert_true(use_note(&use, at(1101), USE_DOWNLOAD));
+	assert_int_equal(use.last.ms, 1101);
 	assert_int_equal(use.source, USE_DOWNLOAD);
+}
+
+/* An access time that moves just after the file was opened tells of the same use. */
+static void test_same_use_seen_twice(void **state)
+{
+	struct use use = {0};
+
+	(void)state;
+	use_note(&use, at(100), USE_WATCH);
+	for (int64_t ms = 101; ms <= 1100; ms += 111) {
+		assert_true(use_note(&use, at(ms), USE_ATIME));
+		assert_int_equal(use.last.ms, ms);
+		assert_int_equal(use.source, USE_WATCH);
+	}
+	/* However many there are in between: the stronger one is silent for too long now. */
+	assert_true(use_note(&use, at(1101), USE_ATIME));
+	assert_int_equal(use.source, USE_ATIME);
+	assert_true(use_note(&use, at(1102), USE_WATCH));
+	assert_int_equal(use.source, USE_WATCH);
 }
 
 static void test_strongest_of_equals(void **state)
@@ -326,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grows_only),
+		cmocka_unit_test(test_same_use_seen_twice),
 		cmocka_unit_test(test_strongest_of_equals),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_told),
