@@ -136,6 +136,27 @@ def test_receipts_have_the_fields_that_the_page_says():
     assert names == ENTRIES["larder:{N}:receipts",]
 
 
+# ---- what Redis needs ----
+
+
+def test_settings_of_the_page_are_those_of_the_file(directory):
+    """docs/redis.conf, the page's table, and what a Redis that includes the file says."""
+    lines = (DOCS / "redis.conf").read_text().splitlines()
+    in_file = dict(line.split() for line in lines if line and not line.startswith("#"))
+    shown = {}
+    for row in table(PAGE, "setting"):
+        shown |= dict(zip(code(row[0]), code(row[1]), strict=True))
+    assert shown == in_file
+    server = RedisServer(directory, extra=["--include", DOCS / "redis.conf", "--appendonly", "no"])
+    try:
+        db = server.start().client()
+        found = {name: db.config_get(name)[name] for name in in_file if name != "maxclients"}
+        db.close()
+    finally:
+        server.close()
+    assert found == {k: v for k, v in in_file.items() if k != "maxclients"} | {"appendonly": "no"}
+
+
 # ---- users ----
 
 
