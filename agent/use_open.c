@@ -3,6 +3,7 @@
  * looked at before, so that one in use is held and others are chosen; what is to be deleted is
  * tested again on its way (removal.c).
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "agent/source.h"
 #include "agent/use_open.h"
 #include "common/json_doc.h"
+#include "common/log.h"
 #include "common/xmem.h"
 
 /* One look at a time and so often at most, each model once in a while. */
@@ -25,6 +27,7 @@ struct use_open {
 	struct mono due;
 	bool looking;
 	int64_t looks, found;
+	char unknown[128]; /* why the last look could not tell; "" when it could */
 };
 
 /* Does a rule other than the time rule want something gone? Then the oldest go first. */
@@ -70,8 +73,13 @@ static void looked(struct look *look, void *arg)
 	struct use_open *u = arg;
 	struct model *model = inventory_find(&u->agent->inventory, look->model);
 
+	bool unknown = strncmp(look->why, "unknown", 7) == 0;
+
 	u->looking = false;
 	u->looks++;
+	if (unknown && u->unknown[0] == '\0')
+		log_warn("-look", LOG_STR("model", look->model), LOG_STR("reason", look->why));
+	snprintf(u->unknown, sizeof(u->unknown), "%s", unknown ? look->why : "");
 	if (model != NULL && strncmp(look->why, "busy", 4) == 0) {
 		u->found++;
 		orders_found_open(u->agent, model, look->why);
@@ -125,7 +133,8 @@ static const char *problem(void *state)
 		if (u->agent->views[i].opened && !u->agent->views[i].leases)
 			return "a root's file system cannot tell whether a file is open";
 	}
-	return NULL;
+	/* Leases on files of others need CAP_LEASE: without it nothing is deleted. */
+	return u->unknown[0] != '\0' ? u->unknown : NULL;
 }
 
 const struct source source_open = {

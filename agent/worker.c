@@ -13,6 +13,7 @@
 
 #include "agent/procs.h"
 #include "agent/thread.h"
+#include "agent/watch.h"
 #include "agent/watch_plan.h"
 #include "common/xmem.h"
 
@@ -242,12 +243,20 @@ static void look(struct worker *w, struct look *look)
 	look->outcome = REMOVAL_REFUSED;
 	if (!ensure_open(w)) {
 		snprintf(look->why, sizeof(look->why), "unknown: %.80s", w->root->problem);
+	} else if (!watch_own_begin(w->root, look->model, NULL)) {
+		snprintf(look->why, sizeof(look->why), "busy: opened a moment ago");
 	} else {
 		look->outcome = layout->look(&task);
+		if (look->outcome == REMOVAL_GOES_ON &&
+		    watch_own_seen(w->root, look->model, NULL, task.tested))
+			look->outcome = removal_end(&task, REMOVAL_REFUSED,
+						    "busy: opened a moment ago");
 		snprintf(look->why, sizeof(look->why), "%s", task.why);
+		watch_own_closes(w->root, look->model);
 		layout->end(&task);
+		watch_own_end(w->root, look->model);
 	}
-	if (look->names && strncmp(look->why, "busy", 4) == 0)
+	if (look->names && strncmp(look->why, "busy", 4) == 0 && task.open_inode != 0)
 		procs_with_open(task.open_device, task.open_inode, look->processes,
 				sizeof(look->processes));
 	ev->look = look;

@@ -69,7 +69,12 @@ def plain_env(directory):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LARDER_", "HF_"))}
     temporary = directory / "tmp"
     temporary.mkdir()
-    return {**clean, "HOME": str(directory), "TMPDIR": str(temporary), "LARDER_CHECKOUT": str(CHECKOUT)}
+    return {
+        **clean,
+        "HOME": str(directory),
+        "TMPDIR": str(temporary),
+        "LARDER_CHECKOUT": str(CHECKOUT),
+    }
 
 
 @pytest.hookimpl(hookwrapper=True)

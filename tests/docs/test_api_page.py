@@ -1,4 +1,4 @@
-"""docs/api.md: its routes are those of the programs, and its answers have the keys that they send."""
+"""docs/api.md: its routes are those of the programs, its answers have the keys that they send."""
 
 import json
 import re
@@ -81,7 +81,9 @@ def used(docs_cluster):
     http = docs_cluster.coordinator.http
     pin = {"glob": "hf:meta-llama/*", "ttl": "30d", "why": "launch", "by": "ann"}
     assert http.post("/v1/pins", pin).status == 200
-    assert docs_cluster.cluster.evict("hf:gpt2@607a30d783df", nodes=["gpu-a1"])["outcome"] == "deleted"
+    assert (
+        docs_cluster.cluster.evict("hf:gpt2@607a30d783df", nodes=["gpu-a1"])["outcome"] == "deleted"
+    )
     docs_cluster.coordinator.demand_cycle()
     return docs_cluster
 
@@ -144,7 +146,10 @@ def test_parameters_of_the_page_are_understood(used):
         ("/v1/models", {"node": "gpu-*", "model": "hf:*", "sort": "size", "order": "asc"}),
         ("/v1/models", {"sort": "name", "limit": "1000", "offset": "100000"}),
         ("/v1/plan", {"node": "gpu-a1", "as_if_deleting": "true"}),
-        ("/v1/evictions", {"node": "gpu-*", "model": "hf:*", "id": "7dccee0b0db0e585", "limit": "1000"}),
+        (
+            "/v1/evictions",
+            {"node": "gpu-*", "model": "hf:*", "id": "7dccee0b0db0e585", "limit": "1000"},
+        ),
         ("/v1/stats", {"node": "gpu-*"}),
         ("/v1/nodes", {"node": "gpu-*"}),
     ):

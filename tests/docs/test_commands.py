@@ -52,11 +52,18 @@ def reader(docs_cluster):
 
     def run(command):
         # The help's example has its own agent; ours listens elsewhere.
-        here = command.replace("/etc/larder/", f"{etc}/").replace(" FILE", f" {etc}/coordinator.json")
+        here = command.replace("/etc/larder/", f"{etc}/").replace(
+            " FILE", f" {etc}/coordinator.json"
+        )
         if here.startswith("larderctl touch"):
             here += f" --agent http://127.0.0.1:{docs_cluster.agent.port}"
         return subprocess.run(
-            ["bash", "-c", here], env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False,
+            ["bash", "-c", here],
+            env=env,
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=60,
         )
 

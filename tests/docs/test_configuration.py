@@ -1,4 +1,4 @@
-"""Configurations that pages show are accepted, and what docs/configuration.md says of them is so."""
+"""Configurations on pages are accepted, and what docs/configuration.md says of them is so."""
 
 import json
 import os
@@ -25,7 +25,9 @@ def program_of(settings):
 
 def run(*command, **env):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("LARDER_")}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**clean, **env})
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**clean, **env}
+    )
 
 
 @pytest.fixture
@@ -42,7 +44,10 @@ def coordinator(build, directory):
 
 
 def test_there_are_fragments():
-    assert {program_of(json.loads(b.text)) for b in fragments()} == {"larder-agent", "larder-coordinator"}
+    assert {program_of(json.loads(b.text)) for b in fragments()} == {
+        "larder-agent",
+        "larder-coordinator",
+    }
     assert len(fragments()) >= 5
 
 
@@ -74,7 +79,9 @@ def test_setting_is_key_variable_and_flag(coordinator):
     assert value(f"{flag}=3", **{variable: "2"}) == 3
 
 
-@pytest.mark.parametrize("bad", [{"chek_interval": "1h"}, {"hold_off": True}, {"node_timeout": "1ms"}])
+@pytest.mark.parametrize(
+    "bad", [{"chek_interval": "1h"}, {"hold_off": True}, {"node_timeout": "1ms"}]
+)
 def test_bad_file_stops_the_start(coordinator, directory, bad):
     """Exit status 78, and a sentence with file, key and what is allowed."""
     status, complaint = coordinator(bad)

@@ -48,7 +48,9 @@ def test_no_call_is_overlooked():
     simple = 0
     for folder in FOLDERS:
         for source in (CHECKOUT / folder).glob("*.c"):
-            simple += len(re.findall(r"^\t.*\blog_(?:error|warn|info|debug)\(", source.read_text(), re.M))
+            simple += len(
+                re.findall(r"^\t.*\blog_(?:error|warn|info|debug)\(", source.read_text(), re.M)
+            )
     found = [name for _, _, name, _ in calls() if name not in ("complain", "log_fields")]
     assert len(found) == simple > 60
 

@@ -1,4 +1,4 @@
-"""docs/names.md: its examples are what the agent calls such models, and all pages keep the grammar."""
+"""docs/names.md: its examples are what the agent calls such models; all pages keep the grammar."""
 
 import re
 
@@ -57,7 +57,9 @@ def place(directory, name):
 def test_the_agent_spells_it_so(cluster, directory, name):
     root = place(directory, name)
     agent = cluster.agent(root).wait_ready()
-    wait_until(lambda: list(agent.models()) == [name], what=f"{name}, found: {list(agent.models())}")
+    wait_until(
+        lambda: list(agent.models()) == [name], what=f"{name}, found: {list(agent.models())}"
+    )
     cluster.wait_lru(name)
     assert agent.touch(name).status == 200
 

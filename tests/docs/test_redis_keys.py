@@ -1,4 +1,4 @@
-"""docs/redis.md has every key with its format, as the code spells them and as a live Redis shows."""
+"""docs/redis.md has every key with its format, as the code and a live Redis have them."""
 
 import json
 import re
@@ -16,8 +16,22 @@ ROWS = {code(row[0])[0]: row[1:] for row in table(PAGE, "key")}
 ENTRIES = {tuple(code(row[0])): set(code(row[1])) for row in table(PAGE, "entry")}
 FIELDS = {name for row in table(PAGE, "field") for name in code(row[0])}
 # Only while something is under way, or after it has happened once.
-SOMETIMES = {"loading", "pressed", "fence", "deleted", "gone", "refused", "failed", "freed", "receipt"}
-PASSWORDS = {"larder-agent-gpu-a1": "SECRET1", "larder-coordinator": "SECRET2", "larder-viewer": "SECRET3"}
+SOMETIMES = {
+    "loading",
+    "pressed",
+    "fence",
+    "deleted",
+    "gone",
+    "refused",
+    "failed",
+    "freed",
+    "receipt",
+}
+PASSWORDS = {
+    "larder-agent-gpu-a1": "SECRET1",
+    "larder-coordinator": "SECRET2",
+    "larder-viewer": "SECRET3",
+}
 
 
 def names_in_code():
@@ -36,7 +50,9 @@ def test_every_key_of_the_code_is_there():
 
 def test_every_script_is_in_the_protocol():
     scripts = {path.stem for path in (CHECKOUT / "common/lua").glob("*.lua")}
-    assert {name for row in table(DOCS / "protocol.md", "script") for name in code(row[0])} == scripts
+    assert {
+        name for row in table(DOCS / "protocol.md", "script") for name in code(row[0])
+    } == scripts
 
 
 @pytest.fixture
@@ -67,7 +83,9 @@ def test_keys_of_a_live_redis_are_as_the_page_says(lively):
     for key in db.keys("*"):
         row = ROWS[key.replace("{n1}", "{N}")]
         assert db.type(key) == TYPES[row[0]], key
-    assert FIELDS == {re.sub("root:.*", "root:NAME", f) for f in db.hkeys("larder:{n1}")} | SOMETIMES
+    assert (
+        FIELDS == {re.sub("root:.*", "root:NAME", f) for f in db.hkeys("larder:{n1}")} | SOMETIMES
+    )
 
 
 def test_formats_of_a_live_redis_are_as_the_page_says(lively):
@@ -91,8 +109,9 @@ def test_entries_of_the_streams_are_as_the_page_says(lively):
     for event in ("eviction", "leader"):
         found = [set(fields) for fields in rows if fields["event"] == event]
         shown = ENTRIES["larder:log", "event", event]
-        assert found and all(f == shown | {"event"} | (receipt if event == "eviction" else set())
-                             for f in found)
+        assert found and all(
+            f == shown | {"event"} | (receipt if event == "eviction" else set()) for f in found
+        )
 
 
 def test_cycle_entry_is_as_the_page_says(cluster, root):
@@ -115,6 +134,27 @@ def test_receipts_have_the_fields_that_the_page_says():
     call = script.partition("'XADD'")[2].partition(")")[0]
     names = set(re.findall(r"'([a-z_]+)'", call))
     assert names == ENTRIES["larder:{N}:receipts",]
+
+
+# ---- what Redis needs ----
+
+
+def test_settings_of_the_page_are_those_of_the_file(directory):
+    """docs/redis.conf, the page's table, and what a Redis that includes the file says."""
+    lines = (DOCS / "redis.conf").read_text().splitlines()
+    in_file = dict(line.split() for line in lines if line and not line.startswith("#"))
+    shown = {}
+    for row in table(PAGE, "setting"):
+        shown |= dict(zip(code(row[0]), code(row[1]), strict=True))
+    assert shown == in_file
+    server = RedisServer(directory, extra=["--include", DOCS / "redis.conf", "--appendonly", "no"])
+    try:
+        db = server.start().client()
+        found = {name: db.config_get(name)[name] for name in in_file if name != "maxclients"}
+        db.close()
+    finally:
+        server.close()
+    assert found == {k: v for k, v in in_file.items() if k != "maxclients"} | {"appendonly": "no"}
 
 
 # ---- users ----
@@ -153,7 +193,9 @@ def test_programs_can_work_with_the_rights_of_the_page(guarded, root):
     assert coordinator.http.post("/v1/pins", {"glob": "x*"}).status == 200
     assert coordinator.http.delete("/v1/pins", glob="x*").status == 200
     viewer = as_user(guarded, users[2])
-    wait_until(lambda: viewer.zscore("larder:{gpu-a1}:lru", model), what="the viewer sees the model")
+    wait_until(
+        lambda: viewer.zscore("larder:{gpu-a1}:lru", model), what="the viewer sees the model"
+    )
     assert guarded.evict(model, force=True)["outcome"] == "deleted"
     coordinator.demand_cycle()
     judge = guarded.redis.client(username="judge", password="any")

@@ -1,4 +1,4 @@
-"""The cluster of which README and the pages speak: its nodes and models have the names used there."""
+"""The cluster of which README and the pages speak: nodes and models have the names used there."""
 
 import os
 import shutil
