@@ -67,7 +67,7 @@ def test_fragment_is_in_force(cluster, root, directory):
     coordinator = cluster.coordinator(start=False)
     coordinator.process.argv[2] = str(path)
     env = {"REDIS_URL": cluster.redis.unix_url, "HTTP_LISTEN": "127.0.0.1:0", "HOLD_OFF": "0s"}
-    coordinator.start(**{f"LARDER_{key}": value for key, value in env.items()})
+    coordinator.start(**{f"LARDER_{key}": value for key, value in env.items()}).wait_leads()
     cluster.wait_receipt(names["a"], "deleted")
     assert set(agent.models()) == {names["b"]}
 

@@ -63,6 +63,7 @@ def test_count_limit_takes_the_oldest(cluster, root):
     assert coordinator.demand_cycle()["planned"] == {}
 
 
+@pytest.mark.mounts
 def test_only_the_first_reason_counts(make_disk, cluster):
     disk = make_disk()
     root = disk.root()
@@ -276,6 +277,7 @@ def test_dead_node_gets_no_commands(cluster, twins):
     assert on_disk(roots["n1"], names) == set() and on_disk(roots["n2"], names) == {"a"}
 
 
+@pytest.mark.mounts
 def test_two_full_disks_never_give_up_both_copies(make_disk, cluster):
     """Both nodes ask for space at the same time, and each has what the other one has."""
     disks = {node: make_disk() for node in ("n1", "n2")}
@@ -328,6 +330,7 @@ def test_overrides_of_node_globs(cluster, directory):
 # ---- what could not be deleted ----
 
 
+@pytest.mark.mounts
 def test_failed_delete_is_tried_again_next_cycle_and_then_backs_off(make_disk, cluster):
     disk = make_disk("ext4")
     root = disk.root()
@@ -347,6 +350,7 @@ def test_failed_delete_is_tried_again_next_cycle_and_then_backs_off(make_disk, c
     assert cluster.evict(names["a"])["outcome"] == "deleted", "by hand it is not deferred"
 
 
+@pytest.mark.mounts
 def test_back_off_ends(make_disk, cluster):
     disk = make_disk("ext4")
     root = disk.root()
@@ -358,6 +362,7 @@ def test_back_off_ends(make_disk, cluster):
     cluster.wait_receipt(name, "deleted")
 
 
+@pytest.mark.mounts
 def test_model_that_frees_nothing_is_passed_over_until_it_must_go(make_disk, cluster):
     """Two revisions share their weights: none frees them alone, the second frees all."""
     disk = make_disk()
