@@ -1,6 +1,8 @@
 """Engines that are asked what they serve: what they say protects models, and failing does no harm."""
 
 import os
+import pathlib
+import subprocess
 import threading
 
 import pytest
@@ -454,6 +456,27 @@ def test_token_goes_to_its_own_engine(cache, make, node, directory):
     assert all("Authorization" not in entry[2] for entry in open_to_all.asked())
     assert "secret" not in n.agent.process.log()
     assert "secret" not in str(n.probe())
+
+
+def test_tls(cache, make, node, directory):
+    """The certificate is checked, and the token sent only after that."""
+    model, other = cache.model(REPO), cache.model(OTHER)
+    cert, key, token = (str(directory / name) for name in ("cert.pem", "key.pem", "engine-token"))
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        + ["-nodes", "-subj", "/CN=engine", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-days", "2", "-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+    )
+    pathlib.Path(token).write_text("tls-secret\n")
+    trusted = make(engines.Vllm, REPO, tls=(cert, key))
+    unknown = make(engines.Vllm, OTHER, tls=(cert, key))
+    trusted.token = "tls-secret"
+    n = node(trusted.config(ca_file=cert, token_file=token), unknown.config(token_file=token))
+    n.wait_held(model, by="vllm https://")
+    assert "certificate" in n.wait_state("never", 1)["error"]
+    assert unknown.asked() == [] and not n.held(other)
 
 
 def test_unmapped(cache, make, node):

@@ -3,6 +3,7 @@
 import http.server
 import json
 import pathlib
+import ssl
 import threading
 import urllib.parse
 
@@ -40,7 +41,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_one_request(self):
         try:
             super().handle_one_request()
-        except (ConnectionError, TimeoutError):
+        except (ConnectionError, TimeoutError, ssl.SSLError):
             self.close_connection = True
 
     def _answer(self):
@@ -83,13 +84,14 @@ class Engine:
 
     kind = None
 
-    def __init__(self, *names, port=0):
+    def __init__(self, *names, port=0, tls=None):
         self.routes = {}
         self.log = []
         self.lock = threading.Lock()
         self.token = None
         self.closing = threading.Event()
         self.port = port
+        self.tls = tls  # the files of a certificate and its key
         self.server = None
         self.serve(*names)
         self.start()
@@ -100,6 +102,12 @@ class Engine:
         self.closing.clear()
         self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.engine = self
+        if self.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -120,7 +128,7 @@ class Engine:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def config(self, **more):
         return {"engine": self.kind, "url": self.url} | more
