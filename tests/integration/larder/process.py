@@ -44,7 +44,8 @@ class Process:
         env |= SANITIZERS | self.env
         self.log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         self.expected_dead = False
-        prefix = VALGRIND if os.environ.get("LARDER_VALGRIND") else []
+        ours = pathlib.Path(self.argv[0]).name.startswith("larder")
+        prefix = VALGRIND if ours and os.environ.get("LARDER_VALGRIND") else []
         with open(self.log_path, "ab") as log:
             self.popen = subprocess.Popen(
                 [*prefix, *self.argv],
