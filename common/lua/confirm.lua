@@ -48,7 +48,10 @@ if #ended > 0 then
 	call('HDEL', KEYS[4], unpack(ended))
 end
 if #removed > 0 then
-	call('HINCRBY', KEYS[1], 'n', -call('ZREM', KEYS[2], unpack(removed)))
+	local left = call('ZREM', KEYS[2], unpack(removed))
+	if left > 0 then
+		call('HINCRBY', KEYS[1], 'n', -left)
+	end
 	call('HDEL', KEYS[3], unpack(removed))
 	call('HDEL', KEYS[7], unpack(removed))
 	call('ZREM', KEYS[6], unpack(removed))
