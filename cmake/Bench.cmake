@@ -26,3 +26,7 @@ larder_benchmark(lifecycle SOURCES tests/bench/agents.c tests/bench/coord.c test
 larder_benchmark(scan SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
 target_compile_definitions(bench_scan PRIVATE
 	BENCH_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}/tests/bench")
+
+# It runs the agent's program itself.
+larder_benchmark(use SOURCES tests/bench/caches.c)
+add_dependencies(bench_use larder-agent)
