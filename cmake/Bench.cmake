@@ -30,3 +30,6 @@ target_compile_definitions(bench_scan PRIVATE
 	BENCH_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}/tests/bench")
 
 larder_benchmark(delete SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
+# It runs the agent's program itself.
+larder_benchmark(use SOURCES tests/bench/caches.c)
+add_dependencies(bench_use larder-agent)
