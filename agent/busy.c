@@ -10,12 +10,8 @@
 #include "agent/disk.h"
 #include "common/xmem.h"
 
-struct file_id {
-	uint64_t device, inode;
-};
-
 struct leased {
-	struct file_id id;
+	uint64_t id[2]; /* device and inode */
 	int fd;
 	UT_hash_handle hh;
 };
@@ -54,19 +50,14 @@ enum busy_answer busy_test(int fd)
 	return answer;
 }
 
-static struct file_id id_of(const struct disk_stat *st)
-{
-	return (struct file_id){st->device, st->inode};
-}
-
 bool busy_holds(const struct busy *busy, const struct disk_stat *st)
 {
-	const struct file_id id = id_of(st);
+	const uint64_t id[2] = {st->device, st->inode};
 	const struct leased *leased;
 
 	if (busy == NULL)
 		return false;
-	HASH_FIND(hh, busy->leases, &id, sizeof(id), leased);
+	HASH_FIND(hh, busy->leases, id, sizeof(id), leased);
 	return leased != NULL;
 }
 
@@ -92,7 +83,8 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 		return answer;
 	}
 	leased = xcalloc(1, sizeof(*leased));
-	leased->id = id_of(&st);
+	leased->id[0] = st.device;
+	leased->id[1] = st.inode;
 	leased->fd = fd;
 	HASH_ADD(hh, busy->leases, id, sizeof(leased->id), leased);
 	return BUSY_FREE;
