@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from larder.caches import A, B, Cache, model_name, orphans
+from larder.caches import A, B, DAY, Cache, age_everything, model_name, orphans
 from larder.clients import KINDS
 from larder.cluster import assert_clean
 from larder.trees import tree
@@ -285,3 +285,20 @@ def test_agent_does_not_make_a_model_look_used(cluster, root, busy):
         agent.scan()
         stays(lambda: agent.last_use_ms(name) < before + 1000, 0.3, "last use")
         assert scans["mode"] == "delete"
+
+
+def test_model_with_more_files_than_leases(cluster, root):
+    """Beyond 4,096 files each is tested before and after the rename."""
+    folder = root / "dataset"
+    folder.mkdir()
+    for i in range(4200):
+        (folder / f"part-{i}.bin").write_bytes(b"x")
+    age_everything(folder, 10 * DAY)
+    agent, _ = cluster.pair({"path": str(root), "layout": "directory"})
+    agent.wait_model("dir:dataset@-")
+    cluster.wait_lru("dir:dataset@-")
+    with open(folder / "part-4199.bin"), open(folder / "part-0.bin"):
+        assert cluster.evict("dir:dataset@-")["why"].startswith("busy")
+    assert cluster.evict("dir:dataset@-", force=True)["outcome"] == "deleted"
+    assert not folder.exists()
+    assert_clean(root)
