@@ -2,6 +2,8 @@
 #include "agent/busy.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -9,12 +11,11 @@
 #include "agent/disk.h"
 #include "common/xmem.h"
 
-struct file_id {
-	uint64_t device, inode;
-};
+/* A file's device and inode, as text. */
+#define ID_SIZE 36
 
 struct leased {
-	struct file_id id;
+	char id[ID_SIZE];
 	int fd;
 	UT_hash_handle hh;
 };
@@ -53,19 +54,20 @@ enum busy_answer busy_test(int fd)
 	return answer;
 }
 
-static struct file_id id_of(const struct disk_stat *st)
+static void write_id(char *id, const struct disk_stat *st)
 {
-	return (struct file_id){st->device, st->inode};
+	snprintf(id, ID_SIZE, "%" PRIx64 "-%" PRIx64, st->device, st->inode);
 }
 
 bool busy_holds(const struct busy *busy, const struct disk_stat *st)
 {
-	const struct file_id id = id_of(st);
+	char id[ID_SIZE];
 	const struct leased *leased;
 
 	if (busy == NULL)
 		return false;
-	HASH_FIND(hh, busy->leases, &id, sizeof(id), leased);
+	write_id(id, st);
+	HASH_FIND_STR(busy->leases, id, leased);
 	return leased != NULL;
 }
 
@@ -91,9 +93,9 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 		return answer;
 	}
 	leased = xcalloc(1, sizeof(*leased));
-	leased->id = id_of(&st);
+	write_id(leased->id, &st);
 	leased->fd = fd;
-	HASH_ADD(hh, busy->leases, id, sizeof(leased->id), leased);
+	HASH_ADD_STR(busy->leases, id, leased);
 	return BUSY_FREE;
 }
 

@@ -1,6 +1,7 @@
 /* Finds the directories of a repository that must be watched. */
 #include "agent/hf_watch.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@ struct parts {
 };
 
 struct hf_watch {
+	unsigned version; /* never 0 */
+	char **models;
 	size_t revisions;
 	bool blobs; /* some file is a blob of the repository's own */
 	struct parts names, payloads, folders;
@@ -43,27 +46,46 @@ static void add_folders(struct hf_watch *watch, const struct hf_repo *repo, size
 		add(&watch->folders, repo->dirs[rev->first_dir + i].path, revision);
 }
 
-struct hf_watch *hf_watch_new(const struct hf_repo *repo)
+/* Never 0, and no number that was used a moment ago. */
+static unsigned next_version(struct hf_watch_book *book)
+{
+	if (++book->version == 0)
+		book->version = 1;
+	return book->version;
+}
+
+static void add_files(struct hf_watch *watch, const struct hf_repo *repo, size_t revision)
+{
+	const struct hf_revision *rev = &repo->revisions[revision];
+
+	for (size_t i = 0; i < rev->file_count; i++) {
+		const struct hf_blob *blob = rev->files[i].blob;
+
+		if (blob == NULL)
+			continue;
+		if (blob->kind == HF_BLOB_SHARED)
+			add(&watch->payloads, blob->payload, revision);
+		else if (repo->revision_count > 1)
+			add(&watch->names, blob->name, revision);
+		watch->blobs |= blob->kind == HF_BLOB_FILE;
+	}
+}
+
+struct hf_watch *hf_watch_new(struct hf_watch_book *book, const struct hf_repo *repo,
+			      const char *const *models)
 {
 	struct hf_watch *watch = xcalloc(1, sizeof(*watch));
 
+	watch->version = next_version(book);
 	watch->revisions = repo->revision_count;
+	watch->models = xcalloc(repo->revision_count + 1, sizeof(*watch->models));
 	for (size_t i = 0; i < repo->revision_count; i++) {
-		const struct hf_revision *rev = &repo->revisions[i];
-
-		for (size_t j = 0; j < rev->file_count; j++) {
-			const struct hf_blob *blob = rev->files[j].blob;
-
-			if (blob == NULL)
-				continue;
-			if (blob->kind == HF_BLOB_SHARED)
-				add(&watch->payloads, blob->payload, i);
-			else if (repo->revision_count > 1)
-				add(&watch->names, blob->name, i);
-			watch->blobs |= blob->kind == HF_BLOB_FILE;
-		}
+		watch->models[i] = xstrdup(models[i]);
+		add_files(watch, repo, i);
 		add_folders(watch, repo, i);
 	}
+	if (watch->payloads.count > 0)
+		book->store = watch->version;
 	return watch;
 }
 
@@ -74,20 +96,22 @@ static void free_parts(struct parts *parts)
 	free(parts->list);
 }
 
-void hf_watch_free(struct hf_watch *watch)
+void hf_watch_free(struct hf_watch_book *book, struct hf_watch *watch)
 {
 	if (watch == NULL)
 		return;
+	if (watch->payloads.count > 0)
+		book->store = next_version(book);
+	for (size_t i = 0; i < watch->revisions; i++)
+		free(watch->models[i]);
+	free(watch->models);
 	free_parts(&watch->names);
 	free_parts(&watch->payloads);
 	free_parts(&watch->folders);
 	free(watch);
 }
 
-bool hf_watch_shares(const struct hf_watch *watch)
-{
-	return watch->payloads.count > 0;
-}
+/* ---- describing ---- */
 
 static void plan_dir(struct watch_plan *plan, const char *folder, const char *below)
 {
@@ -97,35 +121,35 @@ static void plan_dir(struct watch_plan *plan, const char *folder, const char *be
 	watch_plan_dir(plan, path);
 }
 
-void hf_watch_plan(const struct hf_watch *watch, struct watch_plan *plan, const char *folder,
-		   const char *const *models)
+static void plan_own(const struct hf_watch *watch, struct watch_plan *plan, const char *folder)
 {
 	if (watch->blobs) {
 		plan_dir(plan, folder, "blobs");
 		/* With one revision each file is its. */
 		if (watch->revisions == 1)
-			watch_plan_entry(plan, NULL, models[0]);
+			watch_plan_entry(plan, NULL, watch->models[0]);
 		for (size_t i = 0; i < watch->names.count; i++)
 			watch_plan_entry(plan, watch->names.list[i].name,
-					 models[watch->names.list[i].revision]);
+					 watch->models[watch->names.list[i].revision]);
 	}
 	for (size_t i = 0; i < watch->folders.count; i++) {
 		plan_dir(plan, folder, watch->folders.list[i].name);
-		watch_plan_entry(plan, NULL, models[watch->folders.list[i].revision]);
+		watch_plan_entry(plan, NULL, watch->models[watch->folders.list[i].revision]);
 	}
 }
 
-/* ---- the shared store ---- */
-
-void hf_watch_gather(const struct hf_watch *watch, const char *const *models,
-		     struct hf_watch_payloads *out)
+void hf_watch_plan(const struct hf_watch *watch, struct watch_plan *plan, const char *folder,
+		   struct hf_watch_payloads *payloads)
 {
+	if (watch_plan_group(plan, folder, watch->version))
+		plan_own(watch, plan, folder);
 	for (size_t i = 0; i < watch->payloads.count; i++) {
 		const struct part *part = &watch->payloads.list[i];
 
-		out->list = xgrow(out->list, out->count, &out->capacity, sizeof(*out->list));
-		out->list[out->count++] =
-			(struct hf_watch_payload){part->name, models[part->revision]};
+		payloads->list = xgrow(payloads->list, payloads->count, &payloads->capacity,
+				       sizeof(*payloads->list));
+		payloads->list[payloads->count++] =
+			(struct hf_watch_payload){part->name, watch->models[part->revision]};
 	}
 }
 
@@ -136,12 +160,15 @@ static int by_payload(const void *a, const void *b)
 	return strcmp(x->payload, y->payload);
 }
 
-void hf_watch_plan_store(struct hf_watch_payloads *payloads, struct watch_plan *plan)
+void hf_watch_plan_store(const struct hf_watch_book *book, struct watch_plan *plan,
+			 struct hf_watch_payloads *payloads)
 {
 	char path[16] = "", next[16];
 
-	if (payloads->count > 0)
-		qsort(payloads->list, payloads->count, sizeof(*payloads->list), by_payload);
+	if (book->store == 0 || !watch_plan_group(plan, "blobs", book->store) ||
+	    payloads->count == 0)
+		return;
+	qsort(payloads->list, payloads->count, sizeof(*payloads->list), by_payload);
 	for (size_t i = 0; i < payloads->count; i++) {
 		const struct hf_watch_payload *one = &payloads->list[i];
 

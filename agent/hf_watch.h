@@ -6,23 +6,25 @@
 #ifndef LARDER_HF_WATCH_H
 #define LARDER_HF_WATCH_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct hf_repo;
 struct hf_watch;
 struct watch_plan;
 
-/* Takes from a repository what must be known; the repository may go then. */
-struct hf_watch *hf_watch_new(const struct hf_repo *repo);
-void hf_watch_free(struct hf_watch *watch);
+/* Of a whole hub: when something that is watched has changed. Zeroed at the start. */
+struct hf_watch_book {
+	unsigned version; /* of what was read last */
+	unsigned store;	  /* of what is known of the shared store; 0: there is nothing in it */
+};
 
-/* Does anything of it lie in the shared store? */
-bool hf_watch_shares(const struct hf_watch *watch);
-
-/* Describes its own directories. `models` has the name of each revision. */
-void hf_watch_plan(const struct hf_watch *watch, struct watch_plan *plan, const char *folder,
-		   const char *const *models);
+/*
+ * Takes from a repository what must be known; the repository may go then. `models` has the name of
+ * each revision, and is copied.
+ */
+struct hf_watch *hf_watch_new(struct hf_watch_book *book, const struct hf_repo *repo,
+			      const char *const *models);
+void hf_watch_free(struct hf_watch_book *book, struct hf_watch *watch);
 
 /* Payloads of the shared store, gathered from all repositories. */
 struct hf_watch_payload {
@@ -32,9 +34,12 @@ struct hf_watch_payloads {
 	struct hf_watch_payload *list;
 	size_t count, capacity;
 };
-void hf_watch_gather(const struct hf_watch *watch, const char *const *models,
-		     struct hf_watch_payloads *out);
-/* Describes the store's directories; sorts the list. */
-void hf_watch_plan_store(struct hf_watch_payloads *payloads, struct watch_plan *plan);
+
+/* Describes a repository's own directories, and gathers what it has in the store. */
+void hf_watch_plan(const struct hf_watch *watch, struct watch_plan *plan, const char *folder,
+		   struct hf_watch_payloads *payloads);
+/* Describes the store's directories. The list stays the caller's, and is sorted. */
+void hf_watch_plan_store(const struct hf_watch_book *book, struct watch_plan *plan,
+			 struct hf_watch_payloads *payloads);
 
 #endif

@@ -21,7 +21,6 @@
 #include "agent/hf_watch.h"
 #include "agent/layout.h"
 #include "agent/root.h"
-#include "agent/watch_plan.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/xmem.h"
@@ -62,8 +61,7 @@ struct known_repo {
 	size_t shared_count;
 	int64_t leftover_bytes;
 	struct hf_watch *watch;
-	unsigned version; /* of what is known; never 0 */
-	bool hot;	  /* must be read again although no directory has changed */
+	bool hot; /* must be read again although no directory has changed */
 	bool seen;
 	int problem;			      /* errno of the last reading; 0: it was read */
 	bool leftovers;			      /* has files that belong to no model */
@@ -82,15 +80,14 @@ struct hf_state {
 	struct root *root;
 	struct known_repo *repos;
 	int store_fd;
-	unsigned version;	/* of what was read last */
-	unsigned store_version; /* of what is known of the shared store; never 0 */
+	struct hf_watch_book book;
 	bool complete;
 	bool asides_checked; /* nothing of an earlier run is left */
 };
 
 /* ---- what is remembered ---- */
 
-static void free_content(struct known_repo *known)
+static void free_content(struct hf_state *state, struct known_repo *known)
 {
 	for (size_t i = 0; i < known->dir_count; i++)
 		free(known->dirs[i].path);
@@ -105,7 +102,7 @@ static void free_content(struct known_repo *known)
 	free(known->dirs);
 	free(known->revisions);
 	free(known->shared);
-	hf_watch_free(known->watch);
+	hf_watch_free(&state->book, known->watch);
 	known->watch = NULL;
 	known->dirs = NULL;
 	known->revisions = NULL;
@@ -113,20 +110,10 @@ static void free_content(struct known_repo *known)
 	known->dir_count = known->revision_count = known->shared_count = 0;
 }
 
-/* Never 0, and no number that was used a moment ago. */
-static unsigned next_version(struct hf_state *state)
-{
-	if (++state->version == 0)
-		state->version = 1;
-	return state->version;
-}
-
 static void forget(struct hf_state *state, struct known_repo *known)
 {
-	if (known->watch != NULL && hf_watch_shares(known->watch))
-		state->store_version = next_version(state);
 	HASH_DEL(state->repos, known);
-	free_content(known);
+	free_content(state, known);
 	free(known->folder);
 	free(known);
 }
@@ -270,23 +257,26 @@ static void name_revisions(const struct root *root, struct known_repo *known,
 	free(commits);
 }
 
-static void keep_watch(struct hf_state *state, struct known_repo *known, struct hf_watch *watch,
-		       bool shared_before)
+static struct hf_watch *watch_of(struct hf_state *state, const struct known_repo *known,
+				 const struct hf_repo *repo)
 {
-	known->watch = watch;
-	known->version = next_version(state);
-	if (shared_before || hf_watch_shares(watch))
-		state->store_version = known->version;
+	const char **names = xcalloc(known->revision_count + 1, sizeof(*names));
+	struct hf_watch *watch;
+
+	for (size_t i = 0; i < known->revision_count; i++)
+		names[i] = known->revisions[i].report.name;
+	watch = hf_watch_new(&state->book, repo, names);
+	free(names);
+	return watch;
 }
 
 static void keep_repo(struct hf_state *state, struct known_repo *known, struct hf_repo *repo)
 {
-	bool shared_before = known->watch != NULL && hf_watch_shares(known->watch);
 	int64_t now_ns = clock_wall_ms() * 1000000;
 	int64_t partial_bytes = 0;
 	bool downloading = hf_downloading(state->root, repo, &partial_bytes);
 
-	free_content(known);
+	free_content(state, known);
 	known->leftovers = partial_bytes > 0;
 	known->leftover_bytes = downloading ? 0 : partial_bytes;
 	known->hot = downloading;
@@ -300,7 +290,7 @@ static void keep_repo(struct hf_state *state, struct known_repo *known, struct h
 		keep_bare_download(known, repo, downloading);
 	}
 	name_revisions(state->root, known, repo);
-	keep_watch(state, known, hf_watch_new(repo), shared_before);
+	known->watch = watch_of(state, known, repo);
 	known->dirs = repo->dirs;
 	known->dir_count = repo->dir_count;
 	repo->dirs = NULL;
@@ -572,45 +562,16 @@ static int hf_scan(void *arg, struct scan_report *out, struct err *err)
 	return 0;
 }
 
-static const char **model_names(const struct known_repo *known)
-{
-	const char **names = xcalloc(known->revision_count + 1, sizeof(*names));
-
-	for (size_t i = 0; i < known->revision_count; i++)
-		names[i] = known->revisions[i].report.name;
-	return names;
-}
-
-static void watch_store(const struct hf_state *state, struct watch_plan *plan)
-{
-	struct hf_watch_payloads payloads = {0};
-
-	for (const struct known_repo *known = state->repos; known != NULL; known = known->hh.next) {
-		const char **names = model_names(known);
-
-		hf_watch_gather(known->watch, names, &payloads);
-		free(names);
-	}
-	hf_watch_plan_store(&payloads, plan);
-	/* What the plan has borrowed are the names themselves. */
-	free(payloads.list);
-}
-
 static void hf_watch(void *arg, struct watch_plan *plan)
 {
 	const struct hf_state *state = arg;
+	struct hf_watch_payloads payloads = {0};
 
-	for (const struct known_repo *known = state->repos; known != NULL; known = known->hh.next) {
-		const char **names;
-
-		if (!watch_plan_group(plan, known->folder, known->version))
-			continue;
-		names = model_names(known);
-		hf_watch_plan(known->watch, plan, known->folder, names);
-		free(names);
-	}
-	if (state->store_version != 0 && watch_plan_group(plan, "blobs", state->store_version))
-		watch_store(state, plan);
+	for (const struct known_repo *known = state->repos; known != NULL; known = known->hh.next)
+		hf_watch_plan(known->watch, plan, known->folder, &payloads);
+	hf_watch_plan_store(&state->book, plan, &payloads);
+	/* What the plan has borrowed are the names themselves. */
+	free(payloads.list);
 }
 
 static void hf_doubt(void *arg, const char *locator)

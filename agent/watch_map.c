@@ -364,9 +364,9 @@ static unsigned of_strangers(enum watch_own own, unsigned what)
 {
 	switch (own) {
 	case WATCH_OWN_NONE: break;
-	case WATCH_OWN_OPENS: return what & ~(unsigned)WATCH_OPENED;
-	case WATCH_OWN_CLOSES: return what & ~(unsigned)WATCH_CLOSED;
-	case WATCH_OWN_BOTH: return 0;
+	case WATCH_OWN_OPENS: what &= ~(unsigned)WATCH_OPENED; break;
+	case WATCH_OWN_CLOSES: what &= ~(unsigned)WATCH_CLOSED; break;
+	case WATCH_OWN_BOTH: what = 0; break;
 	}
 	return what;
 }

@@ -1,7 +1,6 @@
 /*
  * Whose files are opened: models of directories and names, the agent's own opens, directories that
- * rest. The property at the end is what vetoes rest on: no use is believed to be earlier than it
- * was.
+ * rest.
  */
 #include "agent/watch_map.h"
 
@@ -476,140 +475,6 @@ static void test_window_outlives_the_directory(void **state)
 	assert_string_equal(news(map), "");
 }
 
-/* ---- the property ---- */
-
-#define DIRS   6
-#define MODELS 5
-
-/* A kernel that reports what is not at rest, in batches; and what really happened. */
-struct world {
-	struct rng rng;
-	struct watch_map map;
-	struct watch_dir *dirs[DIRS];
-	int owner[DIRS][2];
-	bool deaf[DIRS]; /* as the kernel was told */
-	int64_t now;
-	int64_t truth[MODELS], known[MODELS]; /* last uses */
-	int queue[64];
-	int queued;
-};
-
-static void make_world(struct world *w, uint64_t seed)
-{
-	char what[32];
-
-	memset(w, 0, sizeof(*w));
-	w->rng = rng_seeded(seed);
-	w->now = 1000;
-	watch_map_init(&w->map, ROOTS);
-	for (int d = 0; d < DIRS; d++) {
-		int a = (int)rng_below(&w->rng, MODELS), b = (int)rng_below(&w->rng, MODELS);
-
-		w->owner[d][0] = a;
-		w->owner[d][1] = b;
-		snprintf(what, sizeof(what), "x=%c y=%c", 'a' + a, 'a' + b);
-		w->dirs[d] = put_models(&w->map, d, (int)rng_below(&w->rng, ROOTS), what, 0);
-	}
-}
-
-static void tell_kernel(struct world *w)
-{
-	struct watch_dir *dir;
-
-	while ((dir = watch_map_turning(&w->map)) != NULL) {
-		for (int d = 0; d < DIRS; d++) {
-			if (w->dirs[d] == dir)
-				w->deaf[d] = dir->resting;
-		}
-	}
-}
-
-static void take_news(struct world *w)
-{
-	struct mono when;
-	char *name;
-
-	while ((name = watch_map_news(&w->map, &when)) != NULL) {
-		int64_t *known = &w->known[*name - 'a'];
-
-		assert_true(when.ms <= w->now && when.ms >= *known);
-		*known = when.ms;
-		free(name);
-	}
-}
-
-static void read_queue(struct world *w)
-{
-	for (int i = 0; i < w->queued; i++)
-		opened(&w->map, w->queue[i] / 2, w->queue[i] % 2 == 0 ? "x" : "y", w->now);
-	w->queued = 0;
-	tell_kernel(w);
-	take_news(w);
-}
-
-static void open_something(struct world *w, int dir)
-{
-	int which = (int)rng_below(&w->rng, 2);
-
-	w->truth[w->owner[dir][which]] = w->now;
-	if (!w->deaf[dir])
-		w->queue[w->queued++] = dir * 2 + which;
-	if (w->queued == 64)
-		read_queue(w);
-}
-
-/* After everything was read: no model was used later than is known, unless it counts as used. */
-static void check(struct world *w)
-{
-	read_queue(w);
-	for (int m = 0; m < MODELS; m++) {
-		char name[2] = {(char)('a' + m), '\0'};
-		struct watch_mark mark;
-
-		watch_map_mark(&w->map, name, &mark);
-		if (!watch_map_used_since(&w->map, name, &mark))
-			assert_true(w->known[m] >= w->truth[m]);
-		/* And nobody who shares no directory with a busy one looks used. */
-		assert_true(w->known[m] <= w->now);
-	}
-}
-
-static void test_property(void **state)
-{
-	struct rng rng = rng_start("watch_map");
-
-	(void)state;
-	for (int round = 0; round < 300; round++) {
-		struct world w;
-
-		make_world(&w, rng_next(&rng));
-		for (int step = 0; step < 400; step++) {
-			int busy = (int)rng_below(&w.rng, DIRS);
-
-			w.now += (int64_t)rng_below(&w.rng, rng_chance(&w.rng, 5) ? 900 : 20);
-			for (uint64_t n = rng_below(&w.rng, 40); n > 0; n--)
-				open_something(&w, rng_chance(&w.rng, 80)
-							   ? busy
-							   : (int)rng_below(&w.rng, DIRS));
-			if (rng_chance(&w.rng, 50)) {
-				watch_map_wake(&w.map, at(w.now));
-				tell_kernel(&w);
-			}
-			if (rng_chance(&w.rng, 30))
-				check(&w);
-		}
-		/* At the end all rests are over, and all is known. */
-		w.now += WATCH_REST_MS;
-		read_queue(&w);
-		watch_map_wake(&w.map, at(w.now + WATCH_REST_MS));
-		w.now += WATCH_REST_MS;
-		take_news(&w);
-		for (int m = 0; m < MODELS; m++)
-			assert_true(w.known[m] >= w.truth[m]);
-		watch_map_free(&w.map);
-	}
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -636,7 +501,6 @@ int main(void)
 		TEST(test_own_opens_of_a_root),
 		TEST(test_no_rest_in_a_window),
 		TEST(test_window_outlives_the_directory),
-		cmocka_unit_test(test_property),
 	};
 
 	return RUN_TESTS(tests);
