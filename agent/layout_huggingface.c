@@ -411,7 +411,7 @@ static void take_problem(struct hf_state *state, struct known_repo *known, int e
 			 LOG_STR("reason", why != NULL ? why : strerror(error)));
 	known->problem = error;
 	if (why != NULL) {
-		free_content(known);
+		free_content(state, known);
 		known->leftover_bytes = 0;
 		known->leftovers = false;
 	} else {
