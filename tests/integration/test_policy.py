@@ -127,14 +127,15 @@ def test_pin_spares_until_it_ends(cluster, root):
 
 
 def test_open_model_is_held_and_others_go_first(cluster, root):
-    """The first cycle learns that the oldest is open, the second takes another one instead."""
+    """Whether the agent or the first cycle finds the oldest open: another one goes instead."""
     names = fill(root, {"a": 30, "b": 20, "c": 10})
     _, coordinator = start(cluster, root, models=3, policy={"max_models": 2})
     with open(weights(root, "a"), "rb"):
-        result = coordinator.demand_cycle()
-        assert (result["refused"], result["evicted_count"]) == (1, 0)
+        first = coordinator.demand_cycle()
+        assert (first["refused"], first["evicted_count"]) in ((1, 0), (0, 1))
         wait_until(lambda: cluster.db.zscore("larder:{n1}:hold", names["a"]), what="it is held")
-        assert coordinator.demand_cycle()["evicted"] == {"count_limit": 1}
+        second = coordinator.demand_cycle()
+        assert first["evicted_count"] + second["evicted_count"] == 1
     assert on_disk(root, names) == {"a", "c"}
 
 
@@ -356,7 +357,10 @@ def test_back_off_ends(make_disk, cluster):
     root = disk.root()
     name = fill(root, {"a": 30})["a"]
     disk.immutable(weights(root, "a"), True)
-    start(cluster, root, models=1, policy=WEEK, check_interval="1s")
+    coordinator = cluster.coordinator(policy=WEEK, check_interval="1s")
+    # The tool that makes it mutable again opens the file: a use, were opens looked at.
+    cluster.agent(root, watch="off").wait_ready()
+    coordinator.wait_models(1)
     cluster.wait_receipt(name, "refused", times=2)
     disk.immutable(weights(root, "a"), False)
     cluster.wait_receipt(name, "deleted")
@@ -455,14 +459,13 @@ def test_hold_off_after_redis_came_back_empty(cluster, root):
 def test_timer_runs_cycles(cluster, root):
     fill(root, {"a": 3})
     _, coordinator = start(cluster, root, models=1, policy=WEEK)
-    before = len(coordinator.status()["cycles"])
+
+    def by_timer():
+        return [c["trigger"] for c in coordinator.status()["cycles"]].count("interval")
+
+    before = by_timer()
     coordinator.reload(check_interval="1s")
-
-    def more():
-        cycles = coordinator.status()["cycles"]
-        return len(cycles) >= before + 2 and {c["trigger"] for c in cycles} == {"interval"}
-
-    wait_until(more, what="two cycles by the timer")
+    wait_until(lambda: by_timer() >= before + 2, what="two cycles by the timer")
 
 
 # ---- reload ----

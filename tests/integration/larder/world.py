@@ -32,7 +32,7 @@ class World:
         pin = {"glob": "hf:acme/b@*", "by": "ann", "why": "launch"}
         assert self.http.post("/v1/pins", pin).status == 200
         with open(weights(one, "d"), "rb"):
-            row = cluster.order(self.names["d"])
+            row = cluster.order(self.names["d"], force=True)
             assert cluster.receipt(row["id"])["why"].startswith("busy")
         key = "larder:{n1}:hold"
         wait_until(lambda: cluster.db.zcard(key) == 1, what="the hold is told")
