@@ -1,11 +1,17 @@
 -- mend: drops what Larder cannot have written from a node's keys: keys of another type, counters
--- that are no numbers. Else the other scripts would refuse to work on them for ever.
+-- that are no numbers. Else the other scripts would refuse to work on them for ever. What they accept
+-- stays.
 --
 -- KEYS  1 larder:{N}, then the node's other keys
 -- ARGV  the type of each of them
 -- Returns the names of what was dropped
 local COUNTERS = {'deleted', 'gone', 'refused', 'failed', 'refault', 'freed', 'inv', 'fence'}
-local NUMBER_MAX = 2 ^ 53 - 1 -- what Lua holds exactly
+local IN_LUA = {inv = true, fence = true} -- the others are added to by Redis, digit by digit
+
+local function good(counter, value)
+	return value:find('^%d+$') and #value < 19 and
+		(not IN_LUA[counter] or tonumber(value) < 2 ^ 53)
+end
 
 local dropped = {}
 for i, key in ipairs(KEYS) do
@@ -16,7 +22,7 @@ for i, key in ipairs(KEYS) do
 	end
 end
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(COUNTERS))) do
-	if value and not (value:find('^%d+$') and tonumber(value) <= NUMBER_MAX) then
+	if value and not good(COUNTERS[i], value) then
 		redis.call('HDEL', KEYS[1], COUNTERS[i])
 		dropped[#dropped + 1] = KEYS[1] .. ' ' .. COUNTERS[i]
 	end

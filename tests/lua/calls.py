@@ -142,8 +142,8 @@ class Node:
         return int(answer[1])
 
     def beat_args(self, models=None, want=0, fields=(), uses=(), holds=(), inc=None):
-        """`uses` and `holds` are pairs of ms, model; who holds it is made up from these."""
-        holds = [(ms, model, f"hold: {model}") for ms, model in holds]
+        """`uses` and `holds` are pairs of ms, model; who holds it is made up, or a third."""
+        holds = [(*hold, f"hold: {hold[1]}")[:3] for hold in holds]
         models = self.db.zcard(self.lru) if models is None else models
         return [inc or self.inc, self.name, self.pressure, models, want, len(fields),
                 *flat(fields), len(uses), *flat(uses), len(holds), *flat(holds)]

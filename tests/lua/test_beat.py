@@ -134,12 +134,32 @@ def test_holds(db, node):
     assert A not in db.zrange(node.hold, 0, -1)
 
 
+def test_who_holds_it(db, node):
+    node.beat(2, holds=[(HOUR, A, "probe: vllm"), (HOUR, B, "api: me")])
+    assert db.hgetall(node.holders) == {A: "probe: vllm", B: "api: me"}
+    now = int(node.beat(2, holds=[(5000, B, "api: you")])[1])
+    assert db.zscore(node.hold, B) == now + 5000 and db.hget(node.holders, B) == "api: you"
+    node.beat(2, holds=[(0, A, ""), (-1, B, "")])
+    assert not db.exists(node.hold, node.holders)
+
+
+def test_thousands_of_holds_that_have_ended_go_piece_by_piece(db, node):
+    models = names(7000)
+    db.zadd(node.hold, {m: 1 + i for i, m in enumerate(models)})
+    db.hset(node.holders, mapping={m: "x" for m in models})
+    for left in (4000, 1000, 0):
+        node.beat(2, holds=[(0, C)])
+        assert db.zcard(node.hold) == db.hlen(node.holders) == left
+
+
 def test_holds_that_have_ended_go(db, node):
     db.zadd(node.hold, {A: clock(db) - 1, B: clock(db) + HOUR})
+    db.hset(node.holders, mapping={A: "api: me", B: "api: you"})
     node.beat(2)
     assert db.zcard(node.hold) == 2  # nobody looks at one that has ended
     node.beat(2, holds=[(HOUR, C)])
     assert db.zrange(node.hold, 0, -1) == [B, C]
+    assert sorted(db.hkeys(node.holders)) == [B, C]
 
 
 def test_the_later_of_two_holds_in_one_beat_counts(db, node):

@@ -7,7 +7,7 @@ import pytest
 from calls import EPOCH, HOUR, Found, Receipt, Victim, clock, dump, fails, names
 
 A, B, C = names(3)
-OUTCOMES = ("deleted", "gone", "refused", "failed")
+OUTCOMES = ("deleted", "gone", "refused", "failed", "refault")
 KEPT = 1000  # RECEIPTS_KEPT
 
 
@@ -35,9 +35,10 @@ def test_deleted(db, node, listener):
     assert node.confirm(receipt) == ["OK", 1]
     assert list(node.scores()) == [B] and list(db.hgetall(node.size)) == [B]
     assert list(db.hgetall(node.cmd)) == [B] and db.zrange(node.hold, 0, -1) == [B]
+    assert db.hkeys(node.holders) == [B]
     assert node.field("n") == "1" and node.number("inv") > inventory
     assert node.field("receipt") == node.journal + ":1"
-    assert counters(node) == {"deleted": 1, "gone": 0, "refused": 0, "failed": 0, "freed": 12345}
+    assert counters(node) == {**dict.fromkeys(OUTCOMES, 0), "deleted": 1, "freed": 12345}
     assert last(db, node) == {
         "id": "a1", "model": A, "outcome": "deleted", "bytes": "12345", "why": "",
         "reason": "disk_space", "epoch": str(EPOCH), "last_used_ms": "77", "took_ms": "88"}
@@ -49,7 +50,8 @@ def test_deleted(db, node, listener):
 def test_outcomes(db, node, outcome):
     inventory = node.number("inv")
     assert node.confirm(Receipt(1, A, "a1", outcome, 5, "why it is so")) == ["OK", 1]
-    assert counters(node) == {**dict.fromkeys(OUTCOMES, 0), outcome: 1, "freed": 5}
+    freed = 0 if outcome == "refault" else 5  # what came back was counted when it came free
+    assert counters(node) == {**dict.fromkeys(OUTCOMES, 0), outcome: 1, "freed": freed}
     assert last(db, node)["outcome"] == outcome and last(db, node)["why"] == "why it is so"
     leaves = outcome in ("deleted", "gone")
     assert (A in node.scores()) == db.hexists(node.size, A) == (not leaves)
@@ -93,7 +95,8 @@ def test_several_in_one_call(db, node, listener):
     assert node.confirm(Receipt(1, A, "a1", bytes=3), Receipt(2, B, "b1", "refused", 0),
                         Receipt(3, B, "b2", "gone", 4)) == ["OK", 3]
     assert node.scores() == {} and not db.exists(node.cmd)
-    assert counters(node) == {"deleted": 1, "gone": 1, "refused": 1, "failed": 0, "freed": 7}
+    assert counters(node) == {
+        **dict.fromkeys(OUTCOMES, 0), "deleted": 1, "gone": 1, "refused": 1, "freed": 7}
     assert node.number("n") == 0 and node.number("inv") > inventory
     assert node.field("receipt") == node.journal + ":3"
     assert len(listener.heard()) == 1

@@ -234,6 +234,7 @@ class World:
             assert COMMAND.fullmatch(command) and int(command.split()[3]) <= now + LONGEST_TTL
         inventory = self.inventories.setdefault(node.field("inv"), frozenset(scores))
         assert inventory == frozenset(scores), "another inventory under a number that was seen"
+        assert set(db.hkeys(node.holders)) == set(db.zrange(node.hold, 0, -1))
         assert not db.exists(node.before) or self.reference.loading
 
 
