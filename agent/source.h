@@ -30,6 +30,8 @@ struct source {
 	void (*models_changed)(void *state);
 	/* A command is about to be judged: tells all that was seen up to now. */
 	void (*settle)(void *state);
+	/* Why it does not see all that it should, or NULL: shown in a metric. */
+	const char *(*problem)(void *state);
 	/* Why no command may be judged yet (this source has not looked yet), or NULL. */
 	const char *(*waits)(void *state);
 	/* Why no model may be deleted automatically on this node now, or NULL. */

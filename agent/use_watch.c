@@ -177,6 +177,24 @@ static void describe(void *state, cJSON *out)
 		describe_root(u, i, roots);
 }
 
+static const char *problem(void *state)
+{
+	const struct use_watch *u = state;
+	struct watch_counts counts;
+
+	watch_counts(u->watch, &counts);
+	if (counts.error != 0)
+		return strerror(counts.error);
+	for (int i = 0; i < u->agent->root_count; i++) {
+		struct watch_state root;
+
+		watch_state(u->watch, i, &root);
+		if (root.unwatched > 0)
+			return why_not(&root);
+	}
+	return NULL;
+}
+
 /* ---- start and stop ---- */
 
 static const struct watch_kernel *choose(enum watch_backend backend)
@@ -258,5 +276,6 @@ const struct source source_watch = {
 	.tick = tick,
 	.models_changed = models_changed,
 	.settle = settle,
+	.problem = problem,
 	.describe = describe,
 };

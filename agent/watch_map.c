@@ -480,7 +480,8 @@ void watch_map_own(struct watch_map *map, const char *name, enum watch_own own)
 {
 	struct watch_model *model = find_model(map, name);
 
-	if (model == NULL)
+	/* What has opened nothing closes nothing. */
+	if (model == NULL || (model->own == WATCH_OWN_NONE && own == WATCH_OWN_CLOSES))
 		return;
 	if (model->own == WATCH_OWN_NONE && own != WATCH_OWN_NONE) {
 		model->refs++;

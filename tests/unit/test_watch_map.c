@@ -414,6 +414,9 @@ static void test_own_opens_of_a_model(void **state)
 	watch_map_own(map, "a", WATCH_OWN_NONE);
 	event(map, 1, WATCH_CLOSED, "x", 2004);
 	assert_string_equal(news(map), "a");
+	watch_map_own(map, "a", WATCH_OWN_CLOSES); /* it was refused before it opened anything */
+	event(map, 1, WATCH_CLOSED, "x", 2005);
+	assert_string_equal(news(map), "a");
 	/* The next time counts afresh. */
 	watch_map_own(map, "a", WATCH_OWN_OPENS);
 	assert_int_equal(watch_map_closings(map, "a"), 0);
