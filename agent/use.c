@@ -59,6 +59,12 @@ void use_lost(struct use *use)
 		use->in_flight--;
 }
 
+void use_forgotten(struct use *use)
+{
+	use->score_ms = 0;
+	use->dirty = true;
+}
+
 bool use_since(const struct use *use, int64_t seen_ms)
 {
 	return use->dirty || use->score_ms > seen_ms;

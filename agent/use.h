@@ -51,6 +51,12 @@ void use_acknowledged(struct use *use, int64_t redis_now_ms, int64_t age_ms, int
 /* The message was lost: it is told again. */
 void use_lost(struct use *use);
 
+/*
+ * Redis has lost its score, or is told to drop it. Told anew it may be less than before: each
+ * message makes a use look younger by the time that it was on its way.
+ */
+void use_forgotten(struct use *use);
+
 /* Was it used after the decision that saw the score `seen_ms`? */
 bool use_since(const struct use *use, int64_t seen_ms);
 
