@@ -19,7 +19,9 @@
 
 struct search {
 	int repo_fd, fd;
-	const char *txn, *commit;
+	const char *txn; /* NULL: only looks when they were written */
+	const char *commit;
+	int64_t *written_ms;
 	char path[PATH_SIZE]; /* of the folder being listed, below refs/ */
 	unsigned depth;
 };
@@ -37,9 +39,9 @@ static bool says(int dir, const char *name, const char *commit)
 	return same;
 }
 
-static int aside_entry(const char *name, void *arg);
+static int search_entry(const char *name, void *arg);
 
-static int aside_folder(const struct search *search, const char *name)
+static int search_folder(const struct search *search, const char *name)
 {
 	struct search below = *search;
 	size_t used = strlen(below.path);
@@ -51,23 +53,15 @@ static int aside_folder(const struct search *search, const char *name)
 	below.fd = disk_open_dir(search->fd, name);
 	if (below.fd < 0)
 		return errno == ENOENT ? 0 : -1;
-	rc = disk_list(below.fd, aside_entry, &below);
+	rc = disk_list(below.fd, search_entry, &below);
 	close(below.fd);
 	return rc;
 }
 
-static int aside_entry(const char *name, void *arg)
+static int move_aside(const struct search *search, const char *name)
 {
-	const struct search *search = arg;
 	char ref[PATH_SIZE], aside[ASIDE_NAME_SIZE];
-	struct disk_stat st;
 
-	if (disk_stat(search->fd, name, &st) != 0)
-		return errno == ENOENT ? 0 : -1;
-	if (st.type == DISK_DIRECTORY)
-		return aside_folder(search, name);
-	if (st.type != DISK_FILE || !says(search->fd, name, search->commit))
-		return 0;
 	if ((size_t)snprintf(ref, sizeof(ref), "%s%s", search->path, name) >= sizeof(ref) ||
 	    aside_name(aside, ASIDE_REF, search->txn, ref) != 0) {
 		errno = ENAMETOOLONG;
@@ -76,19 +70,53 @@ static int aside_entry(const char *name, void *arg)
 	return disk_move(search->fd, name, search->repo_fd, aside) == 0 || errno == ENOENT ? 0 : -1;
 }
 
+static int search_entry(const char *name, void *arg)
+{
+	const struct search *search = arg;
+	struct disk_stat st;
+
+	if (disk_stat(search->fd, name, &st) != 0)
+		return errno == ENOENT ? 0 : -1;
+	if (st.type == DISK_DIRECTORY)
+		return search_folder(search, name);
+	if (st.type != DISK_FILE || !says(search->fd, name, search->commit))
+		return 0;
+	if (search->txn != NULL)
+		return move_aside(search, name);
+	if (st.mtime_ms > *search->written_ms)
+		*search->written_ms = st.mtime_ms;
+	return 0;
+}
+
+static int search_refs(struct search *search)
+{
+	int rc, saved;
+
+	search->fd = disk_open_dir(search->repo_fd, "refs");
+	if (search->fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	rc = disk_list(search->fd, search_entry, search);
+	saved = errno;
+	close(search->fd);
+	errno = saved;
+	return rc;
+}
+
 int hf_refs_aside(int repo_fd, const char *txn, const char *commit)
 {
 	struct search search = {.repo_fd = repo_fd, .txn = txn, .commit = commit};
-	int rc, saved;
 
-	search.fd = disk_open_dir(repo_fd, "refs");
-	if (search.fd < 0)
-		return errno == ENOENT ? 0 : -1;
-	rc = disk_list(search.fd, aside_entry, &search);
-	saved = errno;
-	close(search.fd);
-	errno = saved;
-	return rc;
+	return search_refs(&search);
+}
+
+int64_t hf_refs_written_ms(int repo_fd, const char *commit)
+{
+	int64_t written_ms = 0;
+	struct search search = {.repo_fd = repo_fd, .commit = commit, .written_ms = &written_ms};
+
+	if (search_refs(&search) != 0)
+		errno = 0; /* those that could be read tell */
+	return written_ms;
 }
 
 /* ---- back, or away ---- */
@@ -96,7 +124,35 @@ int hf_refs_aside(int repo_fd, const char *txn, const char *commit)
 struct moved {
 	int repo_fd;
 	const char *txn;
+	int64_t written_ms;
 };
+
+static bool is_moved(const struct moved *moved, const char *name, struct aside *aside)
+{
+	return aside_parse(name, aside) && aside->kind == ASIDE_REF &&
+	       strcmp(aside->txn, moved->txn) == 0;
+}
+
+static int written_entry(const char *name, void *arg)
+{
+	struct moved *moved = arg;
+	struct aside aside;
+	struct disk_stat st;
+
+	if (is_moved(moved, name, &aside) && disk_stat(moved->repo_fd, name, &st) == 0 &&
+	    st.mtime_ms > moved->written_ms)
+		moved->written_ms = st.mtime_ms;
+	return 0;
+}
+
+int64_t hf_refs_aside_written_ms(int repo_fd, const char *txn)
+{
+	struct moved moved = {.repo_fd = repo_fd, .txn = txn};
+
+	if (disk_list(repo_fd, written_entry, &moved) != 0)
+		errno = 0; /* those that could be read tell */
+	return moved.written_ms;
+}
 
 /* Puts one ref back to its place; false when there is one already. */
 static bool put_back(int repo_fd, const char *aside, const char *ref)
@@ -121,8 +177,7 @@ static int restore_entry(const char *name, void *arg)
 	const struct moved *moved = arg;
 	struct aside aside;
 
-	if (!aside_parse(name, &aside) || aside.kind != ASIDE_REF ||
-	    strcmp(aside.txn, moved->txn) != 0)
+	if (!is_moved(moved, name, &aside))
 		return 0;
 	if (!put_back(moved->repo_fd, name, aside.rest) && errno == EEXIST &&
 	    disk_unlink(moved->repo_fd, name) != 0)
@@ -135,15 +190,14 @@ static int drop_entry(const char *name, void *arg)
 	const struct moved *moved = arg;
 	struct aside aside;
 
-	if (aside_parse(name, &aside) && aside.kind == ASIDE_REF &&
-	    strcmp(aside.txn, moved->txn) == 0 && disk_unlink(moved->repo_fd, name) != 0)
+	if (is_moved(moved, name, &aside) && disk_unlink(moved->repo_fd, name) != 0)
 		errno = 0; /* it only lies there */
 	return 0;
 }
 
 void hf_refs_restore(int repo_fd, const char *txn)
 {
-	struct moved moved = {repo_fd, txn};
+	struct moved moved = {.repo_fd = repo_fd, .txn = txn};
 
 	if (disk_list(repo_fd, restore_entry, &moved) != 0)
 		errno = 0; /* found again at the next start */
@@ -174,7 +228,7 @@ static int prune_entry(const char *name, void *arg)
 
 void hf_refs_drop(int repo_fd, const char *txn)
 {
-	struct moved moved = {repo_fd, txn};
+	struct moved moved = {.repo_fd = repo_fd, .txn = txn};
 	struct pruning refs = {.dir = disk_open_dir(repo_fd, "refs")};
 	int rc = disk_list(repo_fd, drop_entry, &moved);
 

@@ -5,7 +5,17 @@
 #ifndef LARDER_HF_REFS_H
 #define LARDER_HF_REFS_H
 
+#include <stdint.h>
+
 #include "common/attributes.h"
+
+/*
+ * When a ref that says `commit` was written last, 0: there is none. Clients write it first whenever
+ * they ask for a revision by its name, also one that they have.
+ */
+int64_t hf_refs_written_ms(int repo_fd, const char *commit);
+/* The same of those that were moved aside. */
+int64_t hf_refs_aside_written_ms(int repo_fd, const char *txn);
 
 /*
  * Moves every ref that says `commit` into the repository's folder, under the names of aside.h. -1

@@ -28,8 +28,9 @@
 
 /* Leases and locks that are held at once; a revision with more files is tested, then tested again.
  */
-#define LEASES_MAX 4096
-#define LOCKS_MAX  4096
+#define LEASES_MAX  4096
+#define LOCKS_MAX   4096
+#define CLEAN_TRIES 3
 
 struct hf_removal {
 	struct hf_repo repo;
@@ -94,6 +95,12 @@ static bool any_frozen(const struct hf_repo *repo, const struct hf_revision *rev
 	return false;
 }
 
+/* When it was used last, from its access times and from when a client asked for it by name. */
+static void saw_use(struct removal_task *task, int64_t accessed_ms, int64_t asked_ms)
+{
+	task->seen_used_wall_ms = accessed_ms > asked_ms ? accessed_ms : asked_ms;
+}
+
 enum removal_outcome hf_remove_check(struct removal_task *task)
 {
 	struct hf_removal *hr = begin(task);
@@ -121,7 +128,8 @@ enum removal_outcome hf_remove_check(struct removal_task *task)
 				      sizeof(task->why));
 	if (verdict == HF_DOWNLOADING || (verdict == HF_BROKEN && task->generation != 0))
 		return REMOVAL_REFUSED;
-	task->seen_used_wall_ms = hf_access_newest(task->root, rev);
+	saw_use(task, hf_access_newest(task->root, rev),
+		hf_refs_written_ms(hr->repo.fd, hr->commit));
 	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: its files were read since");
 	hf_access_arm(task->root, &hr->repo, rev);
@@ -268,7 +276,8 @@ enum removal_outcome hf_remove_take(struct removal_task *task)
 	if (outcome != REMOVAL_GOES_ON)
 		return outcome;
 	/* From here on whoever opens a file is seen by its lease; who came before and has left: */
-	task->seen_used_wall_ms = hf_access_newest_now(task->root, &hr->repo, rev);
+	saw_use(task, hf_access_newest_now(task->root, &hr->repo, rev),
+		hf_refs_written_ms(hr->repo.fd, hr->commit));
 	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
 	return REMOVAL_GOES_ON;
@@ -345,8 +354,10 @@ enum removal_outcome hf_remove_look_again(struct removal_task *task)
 		return removal_end(task, REMOVAL_REFUSED, "busy: opened at the last moment");
 	if (outcome != REMOVAL_GOES_ON)
 		return outcome;
-	task->seen_used_wall_ms = hf_access_newest_moved(
-		task->root, &hr->repo, &hr->repo.revisions[hr->repo.revision_count - 1]);
+	saw_use(task,
+		hf_access_newest_moved(task->root, &hr->repo,
+				       &hr->repo.revisions[hr->repo.revision_count - 1]),
+		hf_refs_aside_written_ms(hr->repo.fd, task->txn));
 	if (removal_used_since(task))
 		return removal_end(task, REMOVAL_REFUSED, "used: read a moment ago");
 	return REMOVAL_GOES_ON;
@@ -413,6 +424,18 @@ static void trash_blob(struct removal_task *task, struct hf_blob *blob, int blob
 		errno = 0; /* stays behind, as a leftover */
 }
 
+/* A client at work in the repository may make a look at it fail; what is kept now stays for days.
+ */
+static bool read_for_clean(struct removal_task *task, struct hf_removal *hr)
+{
+	for (int tries = 0; tries < CLEAN_TRIES; tries++) {
+		if (read_repo(task, hr) == REMOVAL_GOES_ON &&
+		    hf_repo_read_moved(&hr->repo, ".", hr->done) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Blobs that only the moved revision refers to. The repository is read again: since the first look
  * a client may have made new snapshots that use the same blobs.
@@ -424,8 +447,7 @@ static void trash_blobs(struct removal_task *task)
 	int blobs_fd, done_fd, index;
 	size_t number = 0;
 
-	if (read_repo(task, hr) != REMOVAL_GOES_ON ||
-	    hf_repo_read_moved(&hr->repo, ".", hr->done) != 0)
+	if (!read_for_clean(task, hr))
 		return; /* unknown means keep */
 	index = (int)hr->repo.revision_count - 1;
 	blobs_fd = disk_open_dir(hr->repo.fd, "blobs");
@@ -484,10 +506,13 @@ void hf_remove_clean(struct removal_task *task, char *trash, size_t size)
 	trash_blobs(task);
 	busy_free(task->busy);
 	task->busy = NULL;
-	/* The notes on a revision that is back are those of its client. */
-	if (!is_back(hr))
+	/* The notes on a revision that is back are those of its client, and its names are right. */
+	if (is_back(hr)) {
+		hf_refs_restore(hr->repo.fd, task->txn);
+	} else {
 		trash_notes(hr);
-	hf_refs_drop(hr->repo.fd, task->txn);
+		hf_refs_drop(hr->repo.fd, task->txn);
+	}
 	snprintf(trash, size, "%s/%s", hr->folder, hr->done);
 }
 

@@ -200,13 +200,15 @@ static int read_link(struct reading *rd, const char *name, const struct disk_sta
 {
 	struct hf_repo *repo = rd->repo;
 	int index = (int)(rd->rev - repo->revisions);
-	struct hf_file *file = add_file(rd, name, st);
 	char target[PATH_SIZE];
 	const char *blob_name;
 	struct hf_blob *blob;
+	struct hf_file *file;
 
+	/* Clients make links anew: for a moment there is none. */
 	if (disk_readlink(rd->fd, name, target, sizeof(target), &repo->marked) != 0)
-		return -1;
+		return errno == ENOENT ? 0 : -1;
+	file = add_file(rd, name, st);
 	blob_name = hf_link_blob(target, rd->depth);
 	if (blob_name == NULL) {
 		rd->rev->odd = "a link leads out of the repository";

@@ -14,6 +14,7 @@
 #include "agent/hf_evidence.h"
 #include "agent/hf_lock.h"
 #include "agent/hf_name.h"
+#include "agent/hf_refs.h"
 #include "agent/hf_remove.h"
 #include "agent/hf_repo.h"
 #include "agent/hf_store.h"
@@ -185,6 +186,7 @@ static void keep_revision(struct hf_state *state, struct known_repo *known, stru
 	struct model_report *report = &kept->report;
 	enum hf_verdict verdict = hf_evidence_verdict(state->root, repo, rev, downloading,
 						      report->why, sizeof(report->why));
+	int64_t asked_ms;
 
 	report->status = verdict == HF_COMPLETE	     ? MODEL_DOWNLOADED
 			 : verdict == HF_DOWNLOADING ? MODEL_DOWNLOADING
@@ -194,6 +196,9 @@ static void keep_revision(struct hf_state *state, struct known_repo *known, stru
 	kept->changed_ms = rev->changed_ms;
 	measure(repo, rev, report);
 	report->used_wall_ms = hf_access_newest(state->root, rev);
+	asked_ms = hf_refs_written_ms(repo->fd, rev->commit);
+	if (asked_ms > report->used_wall_ms)
+		report->used_wall_ms = asked_ms;
 	kept->armed = hf_access_armed(rev);
 	kept->found_used_ms = report->used_wall_ms;
 	choose_samples(rev, kept);

@@ -101,9 +101,14 @@ static const char *status_text(const struct model *model, char *buf, size_t size
 static void say_model(struct redis_args *args, struct said *said, struct model *model)
 {
 	char generation[INVENTORY_GENERATION_SIZE], status[128];
-	int64_t age = use_send(&model->use, said->asked);
+	int64_t age;
 	struct said_use *use = &said->uses[said->use_count++];
 
+	/* Redis keeps the score only of what was DOWNLOADED for it, and stays so. */
+	if (!model->told || model->told_status != MODEL_DOWNLOADED ||
+	    model->report.status != MODEL_DOWNLOADED)
+		use_forgotten(&model->use);
+	age = use_send(&model->use, said->asked);
 	use->model = xstrdup(model->name);
 	use->age_ms = age;
 	redis_args_add(args, model->name);

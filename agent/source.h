@@ -36,8 +36,6 @@ struct source {
 	const char *(*waits)(void *state);
 	/* Why no model may be deleted automatically on this node now, or NULL. */
 	const char *(*objects)(void *state);
-	/* Why it does not see all that it should, or NULL: shown in a metric. */
-	const char *(*problem)(void *state);
 	/* Adds what an operator wants to see to `out`. */
 	void (*describe)(void *state, cJSON *out);
 };

@@ -73,9 +73,16 @@ void use_lost(struct use *use)
 		use->in_flight--;
 }
 
+void use_forgotten(struct use *use)
+{
+	use->score_ms = 0;
+	use->dirty = true;
+}
+
 void use_seen(struct use *use, int64_t seen_ms)
 {
-	use->dirty |= seen_ms < use->score_ms;
+	if (seen_ms < use->score_ms)
+		use_forgotten(use);
 }
 
 bool use_since(const struct use *use, int64_t seen_ms)

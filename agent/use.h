@@ -51,6 +51,12 @@ void use_acknowledged(struct use *use, int64_t redis_now_ms, int64_t age_ms, int
 /* The message was lost: it is told again. */
 void use_lost(struct use *use);
 
+/*
+ * Redis has lost its score, or is told to drop it. Told anew it may be less than before: each
+ * message makes a use look younger by the time that it was on its way.
+ */
+void use_forgotten(struct use *use);
+
 /* A decision saw the score `seen_ms`: when Redis was told of a later one, it is told again. */
 void use_seen(struct use *use, int64_t seen_ms);
 

@@ -10,7 +10,7 @@ import pytest
 from larder.caches import A, B, Cache, age_everything, model_name, orphans
 from larder.paused import EARLY, LATE, Paused, waits_for_a_lease
 from larder.removals import CASES, REPO, SIZE
-from larder.trees import digest, left_by_larder
+from larder.trees import digest, left_by_larder, tree
 from larder.wait import wait_until
 
 C = "c" * 40
@@ -202,6 +202,35 @@ def test_another_repository_takes_the_shared_payload(paused):
     assert payload.stat().st_size == SIZE
     assert receipt["bytes"] == removal.case.bytes - payload.stat().st_blocks * 512
     removal.assert_tidy()
+
+
+@pytest.mark.parametrize("point", EARLY)
+@pytest.mark.parametrize("kind", ["classic", "last", "shared"])
+def test_client_asks_for_it_by_name(paused, kind, point):
+    """
+    Clients write the ref before they look at the files, also when nothing has changed; then they
+    rely on it.
+    """
+    removal = paused(kind, point)
+    (Cache(removal.case.root).repo(REPO) / "refs/main").write_text(A)
+    removal.assert_refused("used")
+    removal.case.assert_untouched()
+
+
+@pytest.mark.parametrize("point", LATE)
+@pytest.mark.parametrize("kind", ["classic", "last"])
+def test_client_makes_it_anew_after_the_rename(paused, kind, point):
+    """Whatever names the revision had are right again once it is back."""
+    removal = paused(kind, point)
+    cache = Cache(removal.case.root)
+    refs = {r: t for r, t in removal.case.before.items() if "/refs/" in r and t[0] == "file"}
+    cache.put(REPO, A, "config.json", b'{"model_type": "llama"}')
+    assert removal.go_on()["outcome"] == "deleted"
+    removal.assert_tidy()
+    after = tree(removal.case.root)
+    assert {r: after.get(r) for r in refs} == refs
+    assert cache.snapshot(REPO, A).joinpath("config.json").read_bytes()
+    assert orphans(removal.case.root) == []
 
 
 @pytest.mark.parametrize("point", EARLY)

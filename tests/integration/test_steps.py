@@ -317,3 +317,31 @@ def test_touch_while_the_pins_are_read(cluster, root):
     receipt = cluster.receipt(row["id"])
     assert (receipt["outcome"], receipt["why"][:4]) == ("refused", "used"), receipt
     case.assert_untouched()
+
+
+@pytest.mark.parametrize("forget", ["lru", "all"])
+def test_use_that_redis_hears_of_late_and_then_loses(cluster, root, forget):
+    """
+    A message that was long on its way makes a use look younger in Redis. Told anew it is older again:
+    nothing was used since, and the model can go.
+    """
+    case = CASES["classic"](root)
+    proxy = cluster.proxy()
+    agent = cluster.agent(case.config, url=proxy.url).wait_ready()
+    cluster.coordinator().wait_sees(agent.name)
+    cluster.wait_lru(case.name)
+    before = cluster.lru()[case.name]
+    with proxy.requests_held(case.name.encode()):
+        assert agent.touch(case.name).status == 200
+        proxy.wait_held()
+        touched = cluster.db.time()
+        wait_until(lambda: cluster.db.time()[0] > touched[0] + 1, what="a second passes")
+    wait_until(lambda: cluster.lru()[case.name] > before, what="Redis is told of the use")
+    late = cluster.lru()[case.name]
+    assert late > (touched[0] + 1) * 1000
+    cluster.db.delete("larder:{n1}:lru", *(["larder:{n1}"] if forget == "all" else []))
+    wait_until(lambda: cluster.lru().get(case.name, late) < late, what="Redis is told anew")
+    cluster.coordinators[0].wait_sees(agent.name)
+    receipt = cluster.evict(case.name)
+    assert receipt["outcome"] == "deleted", receipt
+    case.assert_removed()

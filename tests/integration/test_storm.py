@@ -165,8 +165,12 @@ class World:
         wait_until(
             lambda: checker.idle(db, NODE, self.agent), ENDING_S, "nothing is under way any more"
         )
-        roots = self.hub, self.engines
-        wait_until(lambda: not checker.left_over(*roots), ENDING_S, "nothing is left over")
+        wait_until(
+            lambda: not checker.left_over(self.hub, self.engines),
+            ENDING_S,
+            "nothing is left over",
+            describe=lambda: checker.left_over(self.hub, self.engines),
+        )
 
     def assert_right(self):
         """The disks are tidy, everybody agrees on what is there, and the clients see no harm."""

@@ -138,6 +138,24 @@ static void test_slack(void **state)
 	assert_int_equal(use.score_ms, OFFSET + 1000);
 }
 
+static void test_forgotten(void **state)
+{
+	struct use use = {0};
+	int64_t age;
+
+	(void)state;
+	use_note(&use, at(1000), USE_API);
+	age = use_send(&use, at(1000));
+	use_acknowledged(&use, OFFSET + 1000 + 5000, age, 0); /* it was long on its way */
+	use_forgotten(&use);
+	assert_true(use_since(&use, INT64_MAX));
+	age = use_send(&use, at(9000));
+	use_acknowledged(&use, OFFSET + 9000 + 1, age, 1000);
+	/* What Redis has now is all that counts. */
+	assert_false(use_since(&use, OFFSET + 1001));
+	assert_int_equal(use.last.ms, at(1000).ms);
+}
+
 static void test_lost(void **state)
 {
 	struct use use = {0};
@@ -352,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_future_is_now),
 		cmocka_unit_test(test_slack),
+		cmocka_unit_test(test_forgotten),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_used_meanwhile),
 		cmocka_unit_test(test_two_under_way),

@@ -1,4 +1,4 @@
-"""A proxy in front of Redis, in this process, that can keep answers back for a while."""
+"""A proxy in front of Redis, in this process, that can keep back for a while what passes."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ CHUNK = 65536
 
 
 class Proxy:
-    """Passes on what comes; the answers to marked requests wait while answers_held()."""
+    """Passes on what comes; from a marked request on, answers or requests wait while they are held."""
 
     def __init__(self, socket_path):
         self.target = str(socket_path)
@@ -18,6 +18,7 @@ class Proxy:
         self.open = threading.Event()
         self.open.set()
         self.mark = None
+        self.hold_requests = False
         self.held = 0
         self.threads = []
         self._start(self._accept)
@@ -48,17 +49,24 @@ class Proxy:
                     self.mark = None
                     self.held += 1
                     self.open.clear()
-                if not request:
+                if request == self.hold_requests:
                     self.open.wait()
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
         source.close()
 
-    @contextlib.contextmanager
     def answers_held(self, mark):
         """From the first request that holds `mark` on, no answer gets through until the end."""
-        self.held, self.mark = 0, mark
+        return self._hold(mark, False)
+
+    def requests_held(self, mark):
+        """The first request that holds `mark`, and all that follow, wait until the end."""
+        return self._hold(mark, True)
+
+    @contextlib.contextmanager
+    def _hold(self, mark, requests):
+        self.hold_requests, self.held, self.mark = requests, 0, mark
         try:
             yield
         finally:

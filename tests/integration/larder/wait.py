@@ -5,8 +5,11 @@ import time
 TIMEOUT = 30.0
 
 
-def wait_until(condition, timeout=TIMEOUT, what="", every=0.02):
-    """Calls `condition` until its result is true, and returns that. Fails with what it said last."""
+def wait_until(condition, timeout=TIMEOUT, what="", every=0.02, describe=None):
+    """
+    Calls `condition` until its result is true, and returns that. Fails with what it said last, or
+    with what `describe` says.
+    """
     end = time.monotonic() + timeout
     while True:
         result = condition()
@@ -14,7 +17,8 @@ def wait_until(condition, timeout=TIMEOUT, what="", every=0.02):
             return result
         if time.monotonic() > end:
             name = what or getattr(condition, "__name__", "condition")
-            raise AssertionError(f"not within {timeout} s: {name} (last: {result!r})")
+            last = describe() if describe else result
+            raise AssertionError(f"not within {timeout} s: {name} (last: {last!r})")
         time.sleep(every)
 
 
