@@ -81,7 +81,7 @@ def reader(docs_cluster):
 def test_command_of_a_page(reader, page, command):
     done = reader(command)
     assert done.returncode == MAY_FAIL.get(command, 0), (done.stdout, done.stderr)
-    assert done.stdout
+    assert done.stdout or done.stderr  # "no refaults" is an answer too
 
 
 @pytest.mark.parametrize("command", examples())
