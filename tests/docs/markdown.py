@@ -69,10 +69,21 @@ def prose(page):
     return lines
 
 
-def table(page, first_column):
-    """The rows of the table whose first column has this title, as lists of cells."""
+def section(page, heading):
+    """The lines below a heading, down to the next one, without fenced blocks."""
+    lines = prose(page)
+    start = next(i for i, line in enumerate(lines) if line.lstrip("# ") == heading) + 1
+    end = next((i for i in range(start, len(lines)) if lines[i].startswith("#")), len(lines))
+    return lines[start:end]
+
+
+def table(page, first_column, heading=None):
+    """
+    The rows of the table whose first column has this title, as lists of cells: of the whole page,
+    or below one heading.
+    """
     rows, reading = [], False
-    for line in prose(page):
+    for line in prose(page) if heading is None else section(page, heading):
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if not cells:
             reading = False

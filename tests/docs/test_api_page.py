@@ -5,8 +5,12 @@ import re
 
 import pytest
 
+from larder.caches import Cache
+from larder.engines import Vllm
 from larder.http import Http
+from larder.wait import wait_until
 from markdown import CHECKOUT, DOCS, blocks, code, prose
+from worlds import GPT2
 
 PAGE = DOCS / "api.md"
 ROUTE = re.compile(r"(GET|POST|DELETE) (/[\w/]+)")
@@ -64,28 +68,49 @@ def shape(value, name=""):
     return {name}
 
 
+def program_of(block):
+    """Whose part of the page it stands in."""
+    above = "\n".join(PAGE.read_text().splitlines()[: block.line])
+    return PROGRAMS[above.rpartition("\n## ")[2].partition("\n")[0]]
+
+
 def shown(program, route):
     """The answer that the page shows for a route."""
-    start = "## " + program.capitalize()
+    method = route.partition(" ")[0]
     for block in blocks(PAGE, "json"):
-        above = "\n".join(PAGE.read_text().splitlines()[: block.line])
-        in_program = above.rpartition("\n## ")[2].startswith(start[3:])
-        if in_program and block.more == ["answer"] and f"`{route}" in block.heading:
+        # Under a heading with several routes the fence may say whose answer it is.
+        ours = program_of(block) == program and block.more in (["answer"], ["answer", method])
+        if ours and re.search(rf"`{re.escape(route)}[`?\[]", block.heading):
             return json.loads(block.text)
     raise AssertionError(f"no answer is shown for {route} of the {program}")
 
 
 @pytest.fixture(scope="module")
 def used(docs_cluster):
-    """The cluster after a pin, evictions by hand and a cycle."""
-    http = docs_cluster.coordinator.http
+    """The cluster after a pin, an eviction by hand, a cycle and a return; with an engine and a hold."""
+    http, agent = docs_cluster.coordinator.http, docs_cluster.agent
     pin = {"glob": "hf:meta-llama/*", "ttl": "30d", "why": "launch", "by": "ann"}
     assert http.post("/v1/pins", pin).status == 200
     assert (
         docs_cluster.cluster.evict("hf:gpt2@607a30d783df", nodes=["gpu-a1"])["outcome"] == "deleted"
     )
     docs_cluster.coordinator.demand_cycle()
-    return docs_cluster
+    Cache(docs_cluster.directory / "hub").model("gpt2", GPT2)
+    wait_until(lambda: http.get_json("/v1/refaults")["refaults"], what="gpt2 is back")
+    engine = Vllm("acme/tiny")
+    try:
+        agent.write_config(engines=[engine.config()])
+        agent.restart()
+        agent.wait_ready()
+        wait_until(lambda: engine_of(agent)["state"] == "fresh", what="the engine was asked")
+        assert agent.http.post("/v1/holds", {"repo": "acme/tiny", "id": "train-7"}).status == 200
+        yield docs_cluster
+    finally:
+        engine.stop()
+
+
+def engine_of(agent):
+    return agent.http.get_json("/v1/sources")["probe"]["engines"][0]
 
 
 READS = [
@@ -99,7 +124,13 @@ READS = [
     ("coordinator", "GET /v1/refaults", {}),
     ("agent", "GET /v1/status", {}),
     ("agent", "GET /v1/models", {}),
+    ("agent", "GET /v1/sources", {}),
+    ("agent", "GET /v1/holds", {}),
 ]
+# What answers with text.
+TEXTS = {(p, "GET", path) for p in PROGRAMS.values() for path in ("/livez", "/readyz")} | {
+    ("agent", "GET", "/metrics")
+}
 
 
 @pytest.mark.parametrize(("program", "route", "params"), READS, ids=lambda v: str(v))
@@ -111,8 +142,7 @@ def test_answer_has_the_keys_that_the_page_shows(used, program, route, params):
 
 def test_all_reads_are_compared():
     reads = {(program, *ROUTE.match(route).groups()) for program, route, _ in READS}
-    probes = {(p, "GET", path) for p in PROGRAMS.values() for path in ("/livez", "/readyz")}
-    assert reads | probes == {route for route in documented_routes() if route[1] == "GET"}
+    assert reads | TEXTS == {route for route in documented_routes() if route[1] == "GET"}
 
 
 def test_answer_to_an_eviction(used):
@@ -120,6 +150,33 @@ def test_answer_to_an_eviction(used):
     answer = used.coordinator.http.post("/v1/evictions", body)
     assert answer.status == 202
     assert shape(answer.json) == shape(shown("coordinator", "POST /v1/evictions"))
+
+
+def test_answer_to_a_hold(used):
+    body = {"repo": "acme/tiny", "ttl": "2h", "who": "train-8"}
+    answer = used.agent.http.post("/v1/holds", body)
+    assert answer.status == 200
+    assert shape(answer.json) == shape(shown("agent", "POST /v1/holds"))
+    assert used.agent.http.delete("/v1/holds", id=answer.json["id"]).json == {
+        "id": answer.json["id"]
+    }
+
+
+def test_answer_to_inuse(used):
+    answer = used.agent.http.post("/v1/inuse", {"model": "hf:acme/tiny@" + "a" * 12})
+    assert answer.status == 200
+    assert shape(answer.json) == shape(shown("agent", "POST /v1/inuse"))
+
+
+def test_metrics_that_the_page_names(used):
+    found = {line.split()[2] for line in metrics_help(used.agent)}
+    named = {n for n in code("\n".join(prose(PAGE))) if n.startswith("larder_")}
+    assert named and named <= found
+
+
+def metrics_help(agent):
+    lines = agent.http.get("/metrics").body.splitlines()
+    return [line for line in lines if line.startswith("# HELP ")]
 
 
 def test_answer_to_a_touch(used):
@@ -130,14 +187,14 @@ def test_answer_to_a_touch(used):
 
 
 def test_bodies_of_the_page_are_understood(used):
-    """Each body that is shown is taken; what it names need not be there."""
+    """Each body that is shown is taken; what it names need not be there, or may be going."""
     for block in blocks(PAGE, "json"):
         if block.more:
             continue
         method, path = ROUTE.findall(block.heading)[-2 if "DELETE" in block.heading else -1]
-        daemon = used.agent if path == "/v1/touch" else used.coordinator
+        daemon = used.agent if program_of(block) == "agent" else used.coordinator
         answer = daemon.http.request(method, path, json.loads(block.text))
-        assert answer.status in (200, 202, 404), (block, answer)
+        assert answer.status in (200, 202, 404, 409), (block, answer)
 
 
 def test_parameters_of_the_page_are_understood(used):
@@ -150,6 +207,7 @@ def test_parameters_of_the_page_are_understood(used):
             "/v1/evictions",
             {"node": "gpu-*", "model": "hf:*", "id": "7dccee0b0db0e585", "limit": "1000"},
         ),
+        ("/v1/refaults", {"node": "gpu-*", "model": "hf:*", "limit": "1000"}),
         ("/v1/stats", {"node": "gpu-*"}),
         ("/v1/nodes", {"node": "gpu-*"}),
     ):
@@ -162,7 +220,8 @@ def test_parameters_of_the_page_are_understood(used):
 def test_every_key_of_the_sources_is_on_the_page():
     """Also those that no answer of the test has."""
     keys = set()
-    for source in [*(CHECKOUT / "coordinator").glob("api*.c"), CHECKOUT / "agent/api.c"]:
+    agent = [*(CHECKOUT / "agent").glob("use_*.c"), CHECKOUT / "agent/probe_target.c"]
+    for source in [*CHECKOUT.glob("*/api*.c"), *agent]:
         text = source.read_text()
         keys |= set(KEY.findall(text))
         keys |= {key + end for key in TIME.findall(text) for end in ("", "_ms")}

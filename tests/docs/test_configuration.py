@@ -10,7 +10,6 @@ import pytest
 from markdown import CHECKOUT, DOCS, blocks, code, pages, prose, table
 
 PAGE = DOCS / "configuration.md"
-AGENT_KEYS = {"roots", "state_dir", "beat_interval", "scan_interval", "node_name"}
 EX_CONFIG = 78
 
 
@@ -19,8 +18,17 @@ def fragments():
     return [b for p in pages() if p.name != "api.md" for b in blocks(p, "json")]
 
 
+def agent_keys():
+    """The first parts of the agent's settings that the coordinator has not."""
+    keys = {}
+    for program in ("agent", "coordinator"):
+        rows = table(DOCS / f"settings-{program}.md", "key")
+        keys[program] = {code(row[0])[0].partition(".")[0] for row in rows}
+    return keys["agent"] - keys["coordinator"]
+
+
 def program_of(settings):
-    return "larder-agent" if AGENT_KEYS & set(settings) else "larder-coordinator"
+    return "larder-agent" if agent_keys() & set(settings) else "larder-coordinator"
 
 
 def run(*command, **env):
@@ -43,6 +51,9 @@ def coordinator(build, directory):
     return check
 
 
+(ROOTS,) = [json.loads(b.text) for b in blocks(PAGE, "json") if b.heading == "Cache directories"]
+
+
 def test_there_are_fragments():
     assert {program_of(json.loads(b.text)) for b in fragments()} == {
         "larder-agent",
@@ -53,9 +64,12 @@ def test_there_are_fragments():
 
 @pytest.mark.parametrize("block", fragments(), ids=repr)
 def test_fragment_is_accepted(block, build, directory):
+    """An agent's has the cache directories of the page with it, unless it has its own."""
     path = directory / "config.json"
     path.write_text(block.text)
     program = program_of(json.loads(block.text))
+    if program == "larder-agent":
+        path.write_text(json.dumps(ROOTS | json.loads(block.text)))
     by_program = run(build / program, "--config", path, "--check")
     assert by_program.returncode == 0, by_program.stderr
     done = run(build / "larderctl", "-o", "json", "check", path)
@@ -155,16 +169,26 @@ def test_durations_of_the_page_are_accepted(coordinator):
         assert coordinator({**RULES, "check_interval": text})[0] == EX_CONFIG, text
 
 
+def rows_of(source, name):
+    return (CHECKOUT / source).read_text().partition(name)[2].partition("SETTING_END")[0]
+
+
 def test_root_keys_and_defaults_are_those_of_the_source():
-    source = (CHECKOUT / "agent/options.c").read_text()
-    rows = source.partition("root_settings[] = {")[2].partition("SETTING_END")[0]
+    rows = rows_of("agent/options.c", "root_settings[] = {")
     found = {}
     for name, rest in re.findall(r"\{ROW(?:_MS)?\((\w+)\)(.*?)\},\n", rows, re.S):
         default = re.search(r'\.def = "?(\w+)"?', rest)
         found[name] = "required" if "REQUIRED" in rest else default.group(1) if default else "*"
-    shown = {code(row[0])[0]: row[1].strip("`") for row in table(PAGE, "key")}
+    shown = {code(row[0])[0]: row[1].strip("`") for row in table(PAGE, "key", "Cache directories")}
     found["name"] = shown["name"] if found["name"] == "MODEL_ROOT_DEFAULT" else found["name"]
     assert shown == found
+
+
+def test_engine_keys_are_those_of_the_source():
+    rows = rows_of("agent/engine_options.c", "rows[] = {")
+    found = {name: "REQUIRED" in rest for name, rest in re.findall(r"\{ROW\((\w+)\)(.*)", rows)}
+    shown = {code(row[0])[0]: row[1] == "required" for row in table(PAGE, "key", "Engines")}
+    assert shown == found and any(found.values())
 
 
 def test_settings_that_the_page_names_exist():

@@ -8,8 +8,9 @@ import pytest
 from markdown import CHECKOUT, DOCS, code, table
 
 FOLDERS = ("agent", "coordinator", "common")
-# A call to its end. complain() of the agent logs the event that it is given, with a reason.
-NAME = r"\b(log_(?:error|warn|info|debug|fields)|complain(?=\(\"[+-]))\("
+# A call to its end. These of the agent log the event that they are given, with a reason.
+GIVEN = ("complain", "refused")
+NAME = r"\b(log_(?:error|warn|info|debug|fields)|(?:complain|refused)(?=\((?:b, )?\"[+-]))\("
 CALL = re.compile(NAME + r"((?:[^;\"]|\"(?:[^\"\\]|\\.)*\")*)\);")
 FIELD = re.compile(r'LOG_(?:STR|INT)\("(\w+)"')
 EVENT = re.compile(r'"([+-][a-z-]+|libevent)"')
@@ -33,7 +34,7 @@ def logged():
         for event in names:
             events[event][0].add(folder)
             events[event][1].update(FIELD.findall(arguments))
-            if name == "complain":
+            if name in GIVEN:
                 events[event][1].add("reason")
     return events
 
@@ -51,7 +52,7 @@ def test_no_call_is_overlooked():
             simple += len(
                 re.findall(r"^\t.*\blog_(?:error|warn|info|debug)\(", source.read_text(), re.M)
             )
-    found = [name for _, _, name, _ in calls() if name not in ("complain", "log_fields")]
+    found = [name for _, _, name, _ in calls() if name not in (*GIVEN, "log_fields")]
     assert len(found) == simple > 60
 
 

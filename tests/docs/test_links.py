@@ -1,5 +1,6 @@
 """What pages point at exists: links, anchors, and files of the project that are named."""
 
+import itertools
 import re
 
 import pytest
@@ -18,7 +19,14 @@ def anchor(heading):
 
 
 def anchors(page):
-    return {anchor(line.lstrip("#")) for line in prose(page) if line.startswith("#")}
+    """As GitHub makes them: the second heading of one wording ends in -1."""
+    found = set()
+    for line in prose(page):
+        if line.startswith("#"):
+            same = anchor(line.lstrip("#"))
+            names = itertools.chain([same], (f"{same}-{i}" for i in itertools.count(1)))
+            found.add(next(name for name in names if name not in found))
+    return found
 
 
 def problems_of(page, target):

@@ -24,6 +24,7 @@ SOMETIMES = {
     "gone",
     "refused",
     "failed",
+    "refault",
     "freed",
     "receipt",
 }
@@ -55,9 +56,14 @@ def test_every_script_is_in_the_protocol():
     } == scripts
 
 
+def logged(db, event):
+    """The entries of one kind in the audit trail."""
+    return [fields for _, fields in db.xrange("larder:log") if fields["event"] == event]
+
+
 @pytest.fixture
 def lively(cluster, root):
-    """A node with models in all states, a pin, a hold, a refusal and an eviction."""
+    """A node with models in all states, a pin, a hold, a refusal, an eviction and a return."""
     cache = Cache(root)
     models = [cache.model(f"acme/{name}") for name in ("old", "busy", "pinned")]
     cache.put("acme/broken", "c" * 40, "model.safetensors", b"")
@@ -72,6 +78,8 @@ def lively(cluster, root):
     assert cluster.evict(models[0])["outcome"] == "deleted"
     wait_until(lambda: cluster.db.exists("larder:{n1}:hold"), what="the hold is in Redis")
     coordinator.demand_cycle()
+    cache.model("acme/old")
+    wait_until(lambda: logged(cluster.db, "refault"), what="the model is back")
     return cluster
 
 
@@ -90,8 +98,11 @@ def test_keys_of_a_live_redis_are_as_the_page_says(lively):
 
 def test_formats_of_a_live_redis_are_as_the_page_says(lively):
     db = lively.db
+    sources = "|".join(name for row in table(DOCS / "api.md", "source") for name in code(row[0]))
     for value in db.hvals("larder:{n1}:size"):
-        assert re.fullmatch(r"\d+ [0-9a-f]+", value)
+        assert re.fullmatch(rf"\d+ [0-9a-f]+ ({sources})", value)
+    for value in db.hvals("larder:{n1}:holders"):
+        assert re.fullmatch(rf"({sources}): .+", value)
     assert [v.split()[0] for v in db.hvals("larder:{n1}:state")] == ["ERROR"]
     for value in db.hvals("larder:pins"):
         assert sorted(json.loads(value)) == ["by", "until_ms", "why"]
@@ -105,12 +116,11 @@ def test_formats_of_a_live_redis_are_as_the_page_says(lively):
 
 def test_entries_of_the_streams_are_as_the_page_says(lively):
     receipt = ENTRIES["larder:{N}:receipts",]
-    rows = [fields for _, fields in lively.db.xrange("larder:log")]
-    for event in ("eviction", "leader"):
-        found = [set(fields) for fields in rows if fields["event"] == event]
+    for event in ("eviction", "refault", "leader"):
+        found = [set(fields) for fields in logged(lively.db, event)]
         shown = ENTRIES["larder:log", "event", event]
         assert found and all(
-            f == shown | {"event"} | (receipt if event == "eviction" else set()) for f in found
+            f == shown | {"event"} | (set() if event == "leader" else receipt) for f in found
         )
 
 
@@ -120,12 +130,8 @@ def test_cycle_entry_is_as_the_page_says(cluster, root):
     agent.wait_model("hf:acme/old@aaaaaaaaaaaa")
     cluster.wait_lru("hf:acme/old@aaaaaaaaaaaa")
     assert coordinator.demand_cycle()["evicted_count"] == 1
-
-    def cycles():
-        rows = [fields for _, fields in cluster.db.xrange("larder:log")]
-        return [set(fields) for fields in rows if fields["event"] == "cycle"]
-
-    assert wait_until(cycles)[0] == ENTRIES["larder:log", "event", "cycle"] | {"event"}
+    (entry,) = wait_until(lambda: logged(cluster.db, "cycle"))
+    assert set(entry) == ENTRIES["larder:log", "event", "cycle"] | {"event"}
 
 
 def test_receipts_have_the_fields_that_the_page_says():
