@@ -30,3 +30,9 @@ target_compile_definitions(bench_scan PRIVATE
 	BENCH_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}/tests/bench")
 
 larder_benchmark(delete SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
+
+larder_benchmark(footprint SOURCES tests/bench/caches.c)
+add_dependencies(bench_footprint larder-agent larder-coordinator)
+target_compile_definitions(bench_footprint PRIVATE
+	LARDER_AGENT="$<TARGET_FILE:larder-agent>"
+	LARDER_COORDINATOR="$<TARGET_FILE:larder-coordinator>")

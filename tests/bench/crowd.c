@@ -41,12 +41,14 @@ static struct place {
 
 /* ---- what is looked at in passing; the linker leads these calls here (--wrap) ---- */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 void __real_orders_hear(struct orders *orders, const char *model, const char *text);
 void __wrap_orders_hear(struct orders *orders, const char *model, const char *text);
 void __real_journal_confirmed(struct journal *journal, int64_t up_to);
 void __wrap_journal_confirmed(struct journal *journal, int64_t up_to);
 int __wrap_fdatasync(int fd);
 int __wrap_fsync(int fd);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 void __wrap_orders_hear(struct orders *orders, const char *model, const char *text)
 {

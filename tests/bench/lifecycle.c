@@ -24,7 +24,7 @@
 /* with --small */
 #define SMALL_NODES	     50
 #define SMALL_COMMANDS_PER_S 100
-#define SMALL_PER_NODE	     2
+#define SMALL_PER_NODE	     1
 
 struct run {
 	struct fleet fleet;
