@@ -23,7 +23,7 @@ larder_benchmark(beat SOURCES tests/bench/agents.c LIBRARIES larder_agent_parts)
 larder_benchmark(lifecycle SOURCES tests/bench/agents.c tests/bench/coord.c tests/bench/crowd.c
 	LIBRARIES larder_agent_parts larder_coordinator_parts
 	OPTIONS -Wl,--wrap=event_add -Wl,--wrap=orders_hear -Wl,--wrap=journal_confirmed
-		-Wl,--wrap=fdatasync -Wl,--wrap=fsync)
+		-Wl,--wrap=worker_remove -Wl,--wrap=worker_scan -Wl,--wrap=fdatasync -Wl,--wrap=fsync)
 
 larder_benchmark(scan SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
 target_compile_definitions(bench_scan PRIVATE

@@ -46,6 +46,8 @@ void __real_orders_hear(struct orders *orders, const char *model, const char *te
 void __wrap_orders_hear(struct orders *orders, const char *model, const char *text);
 void __real_journal_confirmed(struct journal *journal, int64_t up_to);
 void __wrap_journal_confirmed(struct journal *journal, int64_t up_to);
+void __wrap_worker_remove(struct worker *worker, struct removal_request *req);
+void __wrap_worker_scan(struct worker *worker);
 int __wrap_fdatasync(int fd);
 int __wrap_fsync(int fd);
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
@@ -117,7 +119,7 @@ static void end_removal(evutil_socket_t fd, short what, void *arg)
 	free(ending);
 }
 
-void worker_remove(struct worker *worker, struct removal_request *req)
+void __wrap_worker_remove(struct worker *worker, struct removal_request *req)
 {
 	struct ending *ending = xcalloc(1, sizeof(*ending));
 
@@ -128,7 +130,7 @@ void worker_remove(struct worker *worker, struct removal_request *req)
 			&(struct timeval){0});
 }
 
-void worker_scan(struct worker *worker)
+void __wrap_worker_scan(struct worker *worker)
 {
 	(void)worker;
 }
