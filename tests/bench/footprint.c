@@ -122,8 +122,8 @@ static void measure_agent(const struct server *server, const char *layout, const
 static void make_caches(size_t models)
 {
 	struct caches_shape shape = {.models = models,
-				     .folders = 10,
-				     .files = AGENT_FILES / 10,
+				     .folders = 1,
+				     .files = AGENT_FILES,
 				     .bytes = 4096,
 				     .by_chance = true};
 	char path[160];
