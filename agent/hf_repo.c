@@ -429,7 +429,7 @@ uint64_t hf_repo_generation(const struct hf_repo *repo, const struct hf_revision
 		hash = mix(hash, dir->inode);
 		hash = mix(hash, (uint64_t)dir->mtime_ns);
 	}
-	/* Short, so that the command stays readable; still 1 in 2^48 by chance. */
-	hash = (hash ^ hash >> 48) & UINT64_C(0xffffffffffff);
+	/* Short, because it stands in Redis once per model; still 1 in 2^32 by chance. */
+	hash = (hash ^ hash >> 32) & UINT64_C(0xffffffff);
 	return hash != 0 ? hash : 1;
 }

@@ -382,7 +382,8 @@ int tree_read(struct tree *tree, const struct root *root, const char *path, stru
 		if (rc == 0 && folder->round != tree->round)
 			drop_folder(tree, folder);
 	}
-	sum->generation = (sum->generation ^ sum->generation >> 48) & UINT64_C(0xffffffffffff);
+	/* As short as that of a snapshot (hf_repo_generation). */
+	sum->generation = (sum->generation ^ sum->generation >> 32) & UINT64_C(0xffffffff);
 	if (sum->generation == 0)
 		sum->generation = 1;
 	errno = saved;

@@ -23,7 +23,7 @@ larder_benchmark(beat SOURCES tests/bench/agents.c LIBRARIES larder_agent_parts)
 larder_benchmark(lifecycle SOURCES tests/bench/agents.c tests/bench/coord.c tests/bench/crowd.c
 	LIBRARIES larder_agent_parts larder_coordinator_parts
 	OPTIONS -Wl,--wrap=event_add -Wl,--wrap=orders_hear -Wl,--wrap=journal_confirmed
-		-Wl,--wrap=fdatasync -Wl,--wrap=fsync)
+		-Wl,--wrap=worker_remove -Wl,--wrap=worker_scan -Wl,--wrap=fdatasync -Wl,--wrap=fsync)
 
 larder_benchmark(scan SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
 target_compile_definitions(bench_scan PRIVATE
@@ -33,3 +33,9 @@ larder_benchmark(delete SOURCES tests/bench/caches.c LIBRARIES larder_agent_part
 # It runs the agent's program itself.
 larder_benchmark(use SOURCES tests/bench/caches.c)
 add_dependencies(bench_use larder-agent)
+
+larder_benchmark(footprint SOURCES tests/bench/caches.c)
+add_dependencies(bench_footprint larder-agent larder-coordinator)
+target_compile_definitions(bench_footprint PRIVATE
+	LARDER_AGENT="$<TARGET_FILE:larder-agent>"
+	LARDER_COORDINATOR="$<TARGET_FILE:larder-coordinator>")

@@ -34,6 +34,11 @@ int64_t agent_wanted_bytes(const struct agent *agent)
 	return 0;
 }
 
+void agent_scan_now(struct agent *agent)
+{
+	(void)agent;
+}
+
 void agent_recall_use(struct agent *agent, struct model *model)
 {
 	(void)agent;

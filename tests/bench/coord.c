@@ -49,8 +49,10 @@ void coordinator_publish_policy(struct coordinator *c)
  * The linker leads calls of event_add here (--wrap). A cycle that is not paced is the product's
  * own code with the gap taken out.
  */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 int __real_event_add(struct event *ev, const struct timeval *tv);
 int __wrap_event_add(struct event *ev, const struct timeval *tv);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 int __wrap_event_add(struct event *ev, const struct timeval *tv)
 {

@@ -41,12 +41,16 @@ static struct place {
 
 /* ---- what is looked at in passing; the linker leads these calls here (--wrap) ---- */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 void __real_orders_hear(struct orders *orders, const char *model, const char *text);
 void __wrap_orders_hear(struct orders *orders, const char *model, const char *text);
 void __real_journal_confirmed(struct journal *journal, int64_t up_to);
 void __wrap_journal_confirmed(struct journal *journal, int64_t up_to);
+void __wrap_worker_remove(struct worker *worker, struct removal_request *req);
+void __wrap_worker_scan(struct worker *worker);
 int __wrap_fdatasync(int fd);
 int __wrap_fsync(int fd);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 void __wrap_orders_hear(struct orders *orders, const char *model, const char *text)
 {
@@ -115,7 +119,7 @@ static void end_removal(evutil_socket_t fd, short what, void *arg)
 	free(ending);
 }
 
-void worker_remove(struct worker *worker, struct removal_request *req)
+void __wrap_worker_remove(struct worker *worker, struct removal_request *req)
 {
 	struct ending *ending = xcalloc(1, sizeof(*ending));
 
@@ -126,7 +130,7 @@ void worker_remove(struct worker *worker, struct removal_request *req)
 			&(struct timeval){0});
 }
 
-void worker_scan(struct worker *worker)
+void __wrap_worker_scan(struct worker *worker)
 {
 	(void)worker;
 }

@@ -87,7 +87,7 @@ static void open_reader(struct reader *reader)
 
 /* ---- what can be seen of a removal ---- */
 
-struct look {
+struct sight {
 	const struct run *run;
 	int64_t began_ns, bytes;
 	uint64_t free_before;
@@ -103,54 +103,54 @@ static uint64_t free_bytes(void)
 	return (uint64_t)fs.f_bfree * fs.f_frsize;
 }
 
-static void begin_look(struct look *look, const struct run *run, int64_t bytes)
+static void begin_sight(struct sight *sight, const struct run *run, int64_t bytes)
 {
-	*look = (struct look){.run = run, .bytes = bytes, .free_before = free_bytes()};
-	look->began_ns = bench_now_ns();
+	*sight = (struct sight){.run = run, .bytes = bytes, .free_before = free_bytes()};
+	sight->began_ns = bench_now_ns();
 }
 
-static void look_once(struct look *look)
+static void look(struct sight *sight)
 {
-	double now_ms = bench_ms_since(look->began_ns);
+	double now_ms = bench_ms_since(sight->began_ns);
 
-	if (look->gone_ms == 0 && access(look->run->model, F_OK) != 0)
-		look->gone_ms = now_ms;
-	if (look->back_ms == 0 &&
-	    (double)free_bytes() - (double)look->free_before >= BACK * (double)look->bytes)
-		look->back_ms = now_ms;
+	if (sight->gone_ms == 0 && access(sight->run->model, F_OK) != 0)
+		sight->gone_ms = now_ms;
+	if (sight->back_ms == 0 &&
+	    (double)free_bytes() - (double)sight->free_before >= BACK * (double)sight->bytes)
+		sight->back_ms = now_ms;
 	if (now_ms > LIMIT_MS)
-		bench_fail("%s is not removed after %d s", look->run->model, LIMIT_MS / 1000);
+		bench_fail("%s is not removed after %d s", sight->run->model, LIMIT_MS / 1000);
 	nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 }
 
 /* It has ended: all is done by then, even where others have filled the room in the meantime. */
-static void end_look(struct look *look, struct way *way, int round)
+static void end_sight(struct sight *sight, struct way *way, int round)
 {
-	double now_ms = bench_ms_since(look->began_ns);
+	double now_ms = bench_ms_since(sight->began_ns);
 
-	if (access(look->run->model, F_OK) == 0)
-		bench_fail("%s is still there", look->run->model);
-	way->gone_ms[round] = look->gone_ms != 0 ? look->gone_ms : now_ms;
-	way->back_ms[round] = look->back_ms != 0 ? look->back_ms : now_ms;
+	if (access(sight->run->model, F_OK) == 0)
+		bench_fail("%s is still there", sight->run->model);
+	way->gone_ms[round] = sight->gone_ms != 0 ? sight->gone_ms : now_ms;
+	way->back_ms[round] = sight->back_ms != 0 ? sight->back_ms : now_ms;
 	bench_sleep_ms(bench_small() ? TAIL_MS / 10 : TAIL_MS);
 	way->p99_ms[round] =
-		samples_percentile(look->run->samples, look->began_ns, bench_now_ns(), 0.99);
+		samples_percentile(sight->run->samples, sight->began_ns, bench_now_ns(), 0.99);
 }
 
 /* ---- rm -rf ---- */
 
 static void remove_by_rm(struct run *run, int64_t bytes, struct way *way, int round)
 {
-	struct look look;
+	struct sight sight;
 	pid_t pid;
 	siginfo_t ended = {0};
 
-	begin_look(&look, run, bytes);
+	begin_sight(&sight, run, bytes);
 	pid = bench_spawn((const char *const[]){"rm", "-rf", run->model, NULL}, NULL, NULL);
 	while (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 	       ended.si_pid == 0)
-		look_once(&look);
-	end_look(&look, way, round);
+		look(&sight);
+	end_sight(&sight, way, round);
 	bench_join(pid, "rm");
 }
 
@@ -197,20 +197,20 @@ static void remove_by_larder(struct run *run, int64_t bytes, struct way *way, in
 	};
 	struct removing rm = {0};
 	struct worker *worker = worker_new(run->base, &root, run->journal, on_event, &rm);
-	struct look look;
+	struct sight sight;
 
 	worker_scan(worker);
 	while (!rm.scanned)
 		event_base_loop(run->base, EVLOOP_ONCE);
-	begin_look(&look, run, bytes);
+	begin_sight(&sight, run, bytes);
 	worker_remove(worker, rm.req);
 	while (!rm.ended) {
 		event_base_loop(run->base, EVLOOP_NONBLOCK);
-		look_once(&look);
+		look(&sight);
 	}
 	if (rm.req->outcome != REMOVAL_DELETED || rm.req->reaped.left > 0)
 		bench_fail("it was not removed: %s", rm.req->why);
-	end_look(&look, way, round);
+	end_sight(&sight, way, round);
 	if (rm.req->reaped.freed_bytes != bytes)
 		bench_fail("%" PRId64 " bytes were counted as freed, of %" PRId64,
 			   rm.req->reaped.freed_bytes, bytes);

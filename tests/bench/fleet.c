@@ -87,7 +87,7 @@ void fleet_size(size_t node, size_t model, char *buf, size_t size)
 	uint64_t r = chance(node, model, 3);
 
 	snprintf(buf, size, "%" PRIu64 " %" PRIx64, UINT64_C(4096) * (1000000 + r % 34000000),
-		 chance(node, model, 4) >> 16);
+		 chance(node, model, 4) >> 32);
 }
 
 const char *fleet_incarnation(void)
@@ -136,20 +136,13 @@ static void say_registration(struct redis_args *args, const struct fleet *fleet,
 static void say_beat(struct redis_args *args, const struct fleet *fleet, size_t node)
 {
 	static const enum node_key keys[] = {KEY_STATE, KEY_LRU, KEY_SIZE_GEN, KEY_CMD, KEY_HOLD};
-	static const char *const fields[] = {
-		"downloading",
-		"0",
-		"error",
-		"0",
-		"bytes",
-		"21474836480000",
-		"holds",
-		"0",
-		"attention",
-		"0",
-		"root:default",
+	static const char root[] =
 		"layout=huggingface disk=10302 total_bytes=30725970923520 "
-		"available_bytes=9251134079000 floor_bytes=0 leftover_bytes=0 mode=delete note="};
+		"available_bytes=9251134079000 floor_bytes=0 leftover_bytes=0 mode=delete note=";
+	static const char *const fields[] = {
+		"downloading", "0", "error",	 "0", "bytes",	      "21474836480000",
+		"holds",       "0", "attention", "0", "root:default", root,
+	};
 	char name[FLEET_NODE_SIZE];
 
 	fleet_node(node, name);

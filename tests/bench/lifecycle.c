@@ -24,7 +24,7 @@
 /* with --small */
 #define SMALL_NODES	     50
 #define SMALL_COMMANDS_PER_S 100
-#define SMALL_PER_NODE	     2
+#define SMALL_PER_NODE	     1
 
 struct run {
 	struct fleet fleet;
@@ -109,8 +109,7 @@ static void issue_one(struct run *run, size_t node, const struct youngest *young
 	issue_batch_add(batch, model, youngest->last_used_ms, REASON_TIME_THRESHOLD, false);
 	batch->done = on_issued;
 	batch->arg = run;
-	if (atomic_exchange(&run->crowd->issued_ns[node], bench_now_ns()) != 0)
-		bench_fail("%s has not heard its last command within a second", name);
+	atomic_store(&run->crowd->issued_ns[node], bench_now_ns());
 	issue_send(batch);
 }
 
@@ -124,6 +123,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 								      (double)run->commands_per_s) {
 		size_t node = run->sent % run->fleet.nodes, round = run->sent / run->fleet.nodes;
 
+		/* Its last command has not been heard for a second: that counts, and is waited for.
+		 */
+		if (atomic_load(&run->crowd->issued_ns[node]) != 0)
+			break;
 		issue_one(run, node, &run->youngest[node][round]);
 		run->sent++;
 	}

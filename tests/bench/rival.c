@@ -261,6 +261,8 @@ size_t rival_select(struct server *server)
 
 	scan(&s);
 	read_records(&s);
+	if (s.count == 0)
+		bench_fail("no record was found");
 	qsort(s.records, s.count, sizeof(*s.records), oldest_first);
 	for (size_t i = 0; i < s.count && s.records[i].last_used_ns < cutoff_ns; i++)
 		victims += s.records[i].downloaded;

@@ -15,11 +15,15 @@
 #include "tests/bench/bench.h"
 #include "tests/bench/caches.h"
 
-#define ROUNDS_MAX 7
-#define SETTLE_MS  30000 /* the default of settle_time */
+#define ROUNDS_MAX    7
+#define ROUNDS_LARGE  3
+#define ROUNDS_PYTHON 3
+#define SETTLE_MS     30000 /* the default of settle_time */
+#define SMALL	      100   /* so many times fewer models with --small */
 
 struct times {
-	double first_ms[ROUNDS_MAX], again_ms[ROUNDS_MAX], du_ms[ROUNDS_MAX], python_ms[ROUNDS_MAX];
+	double first_ms[ROUNDS_MAX], again_ms[ROUNDS_MAX], du_ms[ROUNDS_MAX];
+	double python_ms[ROUNDS_PYTHON];
 	int rounds;
 };
 
@@ -76,13 +80,18 @@ static bool no_txn(struct root *root, const char *txn)
 	return false;
 }
 
+static int64_t settle_ms(void)
+{
+	return bench_small() ? 0 : SETTLE_MS;
+}
+
 static void scan_twice(const struct subject *subject, struct times *times)
 {
 	struct root root = {
 		.config = {.name = xstrdup(MODEL_ROOT_DEFAULT),
 			   .path = xstrdup(subject->path),
 			   .layout = subject->layout,
-			   .settle_ms = SETTLE_MS,
+			   .settle_ms = settle_ms(),
 			   .partial_ms = 600000,
 			   .leftover_ms = SETTING_UNSET},
 		.txn_known = no_txn,
@@ -130,26 +139,29 @@ static double run_du(const struct subject *subject)
 static void run_python(const struct subject *subject, struct times *times)
 {
 	const char *python = getenv("LARDER_BENCH_PYTHON");
-	char log[200], rounds[16];
-	int64_t repos, files;
+	static const char script[] = BENCH_SOURCE_DIR "/scan_cache_dir.py";
+	char log[200], rounds[16], line[200];
 	FILE *file;
 
 	snprintf(log, sizeof(log), "%.100s/python.out", bench_dir());
-	snprintf(rounds, sizeof(rounds), "%d", times->rounds);
-	bench_join(bench_spawn((const char *const[]){python != NULL ? python : "python3",
-						     BENCH_SOURCE_DIR "/scan_cache_dir.py",
+	snprintf(rounds, sizeof(rounds), "%d", ROUNDS_PYTHON);
+	bench_join(bench_spawn((const char *const[]){python != NULL ? python : "python3", script,
 						     subject->path, rounds, NULL},
 			       NULL, log),
 		   "scan_cache_dir.py (its modules: scripts/bench installs them)");
 	file = fopen(log, "re");
 	if (file == NULL)
 		bench_fail("scan_cache_dir.py says nothing");
-	for (int i = 0; i < times->rounds; i++) {
-		if (fscanf(file, "%lf %" SCNd64 " %" SCNd64, &times->python_ms[i], &repos,
-			   &files) != 3)
-			bench_fail("scan_cache_dir.py is not understood");
-		bench_check("repositories of scan_cache_dir", repos, (int64_t)subject->models);
-		bench_check("files of scan_cache_dir", files, subject->sum.links);
+	for (int i = 0; i < ROUNDS_PYTHON; i++) {
+		char *rest = line;
+
+		if (fgets(line, sizeof(line), file) == NULL)
+			bench_fail("scan_cache_dir.py says too little");
+		times->python_ms[i] = strtod(rest, &rest);
+		bench_check("repositories of scan_cache_dir", strtoll(rest, &rest, 10),
+			    (int64_t)subject->models);
+		bench_check("files of scan_cache_dir", strtoll(rest, &rest, 10),
+			    subject->sum.links);
 	}
 	fclose(file);
 }
@@ -185,7 +197,7 @@ static void measure(struct subject *subject, int rounds)
 	if (subject->sum.links == 0)
 		return;
 	run_python(subject, &times);
-	du = bench_median(times.python_ms, (size_t)rounds);
+	du = bench_median(times.python_ms, ROUNDS_PYTHON);
 	say(subject->what, "first_to_scan_cache_dir", first, du);
 	say(subject->what, "again_to_scan_cache_dir", again, du);
 }
@@ -193,6 +205,29 @@ static void measure(struct subject *subject, int rounds)
 static void place(struct subject *subject, const char *name)
 {
 	snprintf(subject->path, sizeof(subject->path), "%.100s/%s", bench_dir(), name);
+	if (bench_small()) {
+		subject->models = (subject->models + SMALL - 1) / SMALL;
+		subject->ref_bytes /= SMALL;
+	}
+}
+
+static void make_caches(const struct subject *hf, const struct subject *small,
+			const struct subject *large)
+{
+	struct caches_shape shape = {.models = small->models,
+				     .folders = 10,
+				     .files = 100,
+				     .bytes = 4096,
+				     .by_chance = true};
+
+	caches_make_huggingface(hf->path, hf->models, 100);
+	caches_make_directory(small->path, &shape);
+	shape = (struct caches_shape){
+		.models = large->models, .folders = 10, .files = 100, .bytes = -65536};
+	caches_make_directory(large->path, &shape);
+	caches_settle(bench_dir());
+	bench_say("waiting until the newest files do not look like a download any more");
+	bench_sleep_ms(settle_ms() + 2100);
 }
 
 int main(int argc, char **argv)
@@ -209,25 +244,14 @@ int main(int argc, char **argv)
 	bench_begin(argc, argv, "scan",
 		    "a Hugging Face cache of 1,000 models with 100,000 files, folders with 100,000 "
 		    "files and folders with 1,000,000 files (most of them holes); scanned with "
-		    "warm caches; three to eight minutes, most of it making and removing them");
+		    "warm caches; two to eight minutes, most of it making and removing them");
 	place(&hf, "hub");
 	place(&small, "small");
 	place(&large, "large");
-	caches_make_huggingface(hf.path, hf.models, 100);
-	caches_make_directory(small.path, &(struct caches_shape){.models = 100,
-								 .folders = 10,
-								 .files = 100,
-								 .bytes = 4096,
-								 .by_chance = true});
-	caches_make_directory(
-		large.path, &(struct caches_shape){
-				    .models = 1000, .folders = 10, .files = 100, .bytes = -65536});
-	caches_settle(bench_dir());
-	bench_say("waiting until the newest files do not look like a download any more");
-	bench_sleep_ms(SETTLE_MS + 1000);
+	make_caches(&hf, &small, &large);
 	measure(&small, ROUNDS_MAX);
 	measure(&hf, ROUNDS_MAX);
-	measure(&large, 3);
+	measure(&large, ROUNDS_LARGE);
 	bench_say("removing the files");
 	return 0;
 }
