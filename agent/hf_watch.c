@@ -141,6 +141,8 @@ static void plan_own(const struct hf_watch *watch, struct watch_plan *plan, cons
 void hf_watch_plan(const struct hf_watch *watch, struct watch_plan *plan, const char *folder,
 		   struct hf_watch_payloads *payloads)
 {
+	if (watch == NULL)
+		return;
 	if (watch_plan_group(plan, folder, watch->version))
 		plan_own(watch, plan, folder);
 	for (size_t i = 0; i < watch->payloads.count; i++) {

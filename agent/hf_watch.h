@@ -35,7 +35,10 @@ struct hf_watch_payloads {
 	size_t count, capacity;
 };
 
-/* Describes a repository's own directories, and gathers what it has in the store. */
+/*
+ * Describes a repository's own directories, and gathers what it has in the store. `watch` may be
+ * NULL: nothing is known of it.
+ */
 void hf_watch_plan(const struct hf_watch *watch, struct watch_plan *plan, const char *folder,
 		   struct hf_watch_payloads *payloads);
 /* Describes the store's directories. The list stays the caller's, and is sorted. */

@@ -17,6 +17,8 @@ from larder.removals import CASES, DAY, REPO, SIZE, Case
 from larder.trees import left_by_larder
 from larder.wait import stays, wait_until
 
+pytestmark = pytest.mark.mounts
+
 FORK = "fork/llama"
 OLD_MS = 9 * DAY * 1000
 
