@@ -11,23 +11,42 @@
 #include "agent/root.h"
 #include "common/clock.h"
 #include "common/file_io.h"
+#include "common/xmem.h"
 
-#define INDEX_MAX (32 << 20)
+#define INDEX_MAX    (32 << 20)
+#define MISSING_SIZE 256
 
-struct index_check {
-	struct hf_revision *rev;
-	size_t folder_len; /* of the index, in its path */
-	const char *index_path;
-	char missing[256];
+/* The files of a revision by path: an index may ask for any number of them. */
+struct paths {
+	const char **list;
+	size_t count;
 };
 
-static bool has_file(const struct hf_revision *rev, const char *path)
+struct index_check {
+	const struct paths *paths;
+	size_t folder_len; /* of the index, in its path */
+	const char *index_path;
+	char missing[MISSING_SIZE];
+};
+
+static int order(const void *a, const void *b)
 {
-	for (size_t i = 0; i < rev->file_count; i++) {
-		if (strcmp(rev->files[i].path, path) == 0)
-			return true;
-	}
-	return false;
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static struct paths sort_paths(const struct hf_revision *rev)
+{
+	struct paths paths = {xcalloc(rev->file_count + 1, sizeof(const char *)), rev->file_count};
+
+	for (size_t i = 0; i < paths.count; i++)
+		paths.list[i] = rev->files[i].path;
+	qsort(paths.list, paths.count, sizeof(const char *), order);
+	return paths;
+}
+
+static bool has_file(const struct paths *paths, const char *path)
+{
+	return bsearch(&path, paths->list, paths->count, sizeof(const char *), order) != NULL;
 }
 
 static bool check_index_entry(const char *name, void *arg)
@@ -36,7 +55,7 @@ static bool check_index_entry(const char *name, void *arg)
 	char path[512];
 
 	snprintf(path, sizeof(path), "%.*s%s", (int)check->folder_len, check->index_path, name);
-	if (has_file(check->rev, path))
+	if (has_file(check->paths, path))
 		return true;
 	snprintf(check->missing, sizeof(check->missing), "%s", name);
 	return false;
@@ -65,11 +84,11 @@ static int open_content(struct hf_repo *repo, const struct hf_revision *rev,
 
 /* Looks for a file that an index of weights asks for and the snapshot has not. */
 static void check_index(struct hf_repo *repo, struct hf_revision *rev, const struct hf_file *file,
-			char *missing, size_t size)
+			const struct paths *paths, char missing[MISSING_SIZE])
 {
 	const char *slash = strrchr(file->path, '/');
 	struct index_check check = {
-		.rev = rev,
+		.paths = paths,
 		.index_path = file->path,
 		.folder_len = slash != NULL ? (size_t)(slash - file->path + 1) : 0,
 	};
@@ -85,19 +104,19 @@ static void check_index(struct hf_repo *repo, struct hf_revision *rev, const str
 		return;
 	hf_judge_index(text, len, check_index_entry, &check);
 	free(text);
-	snprintf(missing, size, "%s", check.missing);
+	snprintf(missing, MISSING_SIZE, "%s", check.missing);
 }
 
-static void check_gguf(const struct hf_revision *rev, const struct hf_file *file, char *missing,
-		       size_t size)
+static void check_gguf(const struct paths *paths, const struct hf_file *file,
+		       char missing[MISSING_SIZE])
 {
 	char part[512];
 	unsigned parts = hf_judge_gguf_part(file->path, 1, part, sizeof(part));
 
 	for (unsigned i = 1; i <= parts; i++) {
 		hf_judge_gguf_part(file->path, i, part, sizeof(part));
-		if (!has_file(rev, part)) {
-			snprintf(missing, size, "%s", part);
+		if (!has_file(paths, part)) {
+			snprintf(missing, MISSING_SIZE, "%s", part);
 			return;
 		}
 	}
@@ -110,8 +129,10 @@ int64_t hf_evidence_size(const struct hf_file *file)
 
 /* Gathers what speaks against a revision. `missing` must outlive the evidence. */
 static void gather(struct hf_repo *repo, struct hf_revision *rev, struct hf_evidence *ev,
-		   char *missing, size_t size)
+		   char missing[MISSING_SIZE])
 {
+	struct paths paths = sort_paths(rev);
+
 	missing[0] = '\0';
 	ev->odd = rev->odd;
 	ev->files = rev->file_count;
@@ -119,16 +140,17 @@ static void gather(struct hf_repo *repo, struct hf_revision *rev, struct hf_evid
 		const struct hf_file *file = &rev->files[i];
 
 		if (file->blob != NULL && file->blob->kind == HF_BLOB_MISSING)
-			snprintf(missing, size, "%s", file->path);
+			snprintf(missing, MISSING_SIZE, "%s", file->path);
 		else if (file->blob != NULL && file->blob->kind == HF_BLOB_ODD)
 			ev->odd = "a blob is neither a file nor a link into the shared store";
 		else if (hf_judge_is_weight(file->path) && hf_evidence_size(file) == 0)
 			ev->empty = file->path;
 		else if (missing[0] == '\0' && hf_judge_is_index(file->path))
-			check_index(repo, rev, file, missing, size);
+			check_index(repo, rev, file, &paths, missing);
 		else if (missing[0] == '\0' && strstr(file->path, "-00001-of-") != NULL)
-			check_gguf(rev, file, missing, size);
+			check_gguf(&paths, file, missing);
 	}
+	free(paths.list);
 	ev->missing = missing[0] != '\0' ? missing : NULL;
 }
 
@@ -141,9 +163,9 @@ enum hf_verdict hf_evidence_verdict(const struct root *root, struct hf_repo *rep
 		.quiet_ms = clock_wall_ms() - rev->changed_ms,
 		.settle_ms = root->config.settle_ms,
 	};
-	char missing[256];
+	char missing[MISSING_SIZE];
 
-	gather(repo, rev, &ev, missing, sizeof(missing));
+	gather(repo, rev, &ev, missing);
 	return hf_judge(&ev, why, size);
 }
 

@@ -147,6 +147,11 @@ static bool leasable(const struct hf_file *file)
 	return file->blob->kind == HF_BLOB_FILE || file->blob->kind == HF_BLOB_SHARED;
 }
 
+static uint64_t inode_of(const struct hf_file *file)
+{
+	return file->blob != NULL ? file->blob->stat.inode : file->stat.inode;
+}
+
 /* Tests or takes the lease of each file of the revision, which is below `snapshot` now. */
 static enum removal_outcome lease_files(struct removal_task *task, const struct hf_revision *rev,
 					const char *snapshot, bool hold)
@@ -161,7 +166,7 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 		enum busy_answer answer;
 		int fd;
 
-		if (!leasable(file))
+		if (!leasable(file) || busy_holds(task->busy, inode_of(file)))
 			continue;
 		fd = open_file(hr, snapshot_fd, blobs_fd, file);
 		if (fd < 0 && errno == ENOENT)
@@ -426,6 +431,9 @@ void hf_remove_clean(struct removal_task *task, char *trash, size_t size)
 	struct hf_removal *hr = task->layout_data;
 
 	trash_blobs(task);
+	/* What could not be read again keeps its blobs; the rest is done all the same. */
+	if (hr->repo.fd < 0)
+		hr->repo.fd = disk_open_dir(task->root->fd, hr->folder);
 	busy_free(task->busy);
 	task->busy = NULL;
 	/* The notes on a revision that is back are those of its client. */

@@ -300,6 +300,9 @@ static void dir_close(void *arg)
 
 	HASH_ITER (hh, state->models, model, next)
 		forget(state, model);
+	while (state->aside_count > 0)
+		free(state->asides[--state->aside_count]);
+	free(state->asides);
 	free(state);
 }
 
@@ -369,12 +372,16 @@ struct leasing {
 	enum removal_outcome outcome;
 };
 
-static int lease_file(int fd, const char *name, void *arg)
+static int lease_file(int dir_fd, const char *name, const struct disk_stat *st, void *arg)
 {
 	struct leasing *leasing = arg;
 	struct removal_task *task = leasing->task;
 	enum busy_answer answer;
+	int fd;
 
+	if (busy_holds(task->busy, st->inode))
+		return 0;
+	fd = disk_open_file(dir_fd, name, false);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)

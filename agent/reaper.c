@@ -18,7 +18,7 @@
 /* One step of a big file on a mount with discard; freeing a whole one stalls others for 100 ms. */
 #define STEP_BYTES (INT64_C(32) << 20)
 /* Handles and stack are limited: what lies deeper is moved up first. */
-#define DEPTH_MAX  64
+#define DEPTH_MAX 64
 
 struct reaping {
 	const struct root *root;
@@ -57,15 +57,16 @@ static void failed(struct reaping *rp)
 }
 
 /*
- * Shortens a file step by step, once it has no name: nobody can make a link to it any more. Only
- * with its lease held: whoever has it mapped would crash.
+ * Shortens a file step by step that has no name any more, so that nobody can open what is left of
+ * it. Only while its lease is held: whoever has it mapped would crash.
  */
 static void shrink(struct reaping *rp, int fd, int64_t size)
 {
 	struct disk_stat st;
 
-	while (size > STEP_BYTES && disk_stat_fd(fd, &st) == 0 && st.links == 0 &&
-	       disk_lease_holds(fd)) {
+	if (disk_stat_fd(fd, &st) != 0 || st.links > 0)
+		return;
+	while (size > STEP_BYTES && disk_lease_holds(fd)) {
 		size -= STEP_BYTES;
 		if (disk_truncate(fd, size) != 0)
 			return;
@@ -87,7 +88,7 @@ static void remove_file(struct reaping *rp, const char *name, const struct disk_
 	} else if (st->type == DISK_FILE && st->links == 1) {
 		*(in_use ? &rp->result->deferred_bytes : &rp->result->freed_bytes) +=
 			st->used_bytes;
-		if (fd >= 0 && steps && !in_use)
+		if (fd >= 0 && steps)
 			shrink(rp, fd, st->size_bytes);
 	}
 	if (fd >= 0)
@@ -160,8 +161,8 @@ static int reap_entry(const char *name, void *arg)
 	return 0;
 }
 
-void reaper_empty_at(const struct root *root, int dir_fd, const char *name,
-		     const atomic_bool *stop, struct reaper_result *result)
+void reaper_empty_at(const struct root *root, int dir_fd, const char *name, const atomic_bool *stop,
+		     struct reaper_result *result)
 {
 	struct reaping rp = {.root = root, .stop = stop, .result = result, .fd = dir_fd};
 

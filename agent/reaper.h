@@ -26,7 +26,7 @@ void reaper_empty(const struct root *root, const char *path, const atomic_bool *
 		  struct reaper_result *result);
 
 /* The same for an entry of an open directory. */
-void reaper_empty_at(const struct root *root, int dir_fd, const char *name,
-		     const atomic_bool *stop, struct reaper_result *result);
+void reaper_empty_at(const struct root *root, int dir_fd, const char *name, const atomic_bool *stop,
+		     struct reaper_result *result);
 
 #endif
