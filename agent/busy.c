@@ -2,6 +2,7 @@
 #include "agent/busy.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -48,14 +49,6 @@ enum busy_answer busy_test(int fd)
 	return answer;
 }
 
-bool busy_holds(const struct busy *busy, uint64_t inode)
-{
-	const struct leased *leased;
-
-	HASH_FIND(hh, busy->leases, &inode, sizeof(inode), leased);
-	return leased != NULL;
-}
-
 enum busy_answer busy_take(struct busy *busy, int fd)
 {
 	struct disk_stat st;
@@ -66,10 +59,11 @@ enum busy_answer busy_take(struct busy *busy, int fd)
 		close(fd);
 		return BUSY_UNKNOWN;
 	}
-	if (busy_holds(busy, st.inode)) {
-		/* It could be opened: then somebody has broken the lease before. */
+	HASH_FIND(hh, busy->leases, &st.inode, sizeof(st.inode), leased);
+	if (leased != NULL) {
+		/* Our own opening has asked the lease to be given up; it must be taken anew. */
 		close(fd);
-		return BUSY_IN_USE;
+		return lease(leased->fd);
 	}
 	if (HASH_COUNT(busy->leases) >= busy->leases_max) {
 		busy->partial = true;

@@ -8,7 +8,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "common/attributes.h"
 
@@ -23,13 +22,7 @@ enum busy_answer {
 /* How many leases can be held at once; files beyond are only tested. */
 struct busy *busy_new(size_t leases_max) MUST_USE;
 
-/*
- * Is the lease of this file held already, by way of another link to it? Ask before opening one: our
- * own opening would break it, like everybody else's.
- */
-bool busy_holds(const struct busy *busy, uint64_t inode);
-
-/* Takes ownership of `fd`. */
+/* Takes ownership of `fd`. A second link to a file that is already leased is free. */
 enum busy_answer busy_take(struct busy *busy, int fd) MUST_USE;
 
 /* Keeps a descriptor with a lock until busy_free. */

@@ -11,42 +11,21 @@
 #include "agent/root.h"
 #include "common/clock.h"
 #include "common/file_io.h"
-#include "common/xmem.h"
 
-#define INDEX_MAX    (32 << 20)
-#define MISSING_SIZE 256
-
-/* The files of a revision by path: an index may ask for any number of them. */
-struct paths {
-	const char **list;
-	size_t count;
-};
+#define INDEX_MAX (32 << 20)
 
 struct index_check {
-	const struct paths *paths;
+	struct hf_revision *rev;
 	size_t folder_len; /* of the index, in its path */
 	const char *index_path;
-	char missing[MISSING_SIZE];
+	char missing[256];
 };
 
-static int order(const void *a, const void *b)
+static bool has_file(const struct hf_revision *rev, const char *path)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static struct paths sort_paths(const struct hf_revision *rev)
-{
-	struct paths paths = {xcalloc(rev->file_count + 1, sizeof(const char *)), rev->file_count};
-
-	for (size_t i = 0; i < paths.count; i++)
-		paths.list[i] = rev->files[i].path;
-	qsort(paths.list, paths.count, sizeof(const char *), order);
-	return paths;
-}
-
-static bool has_file(const struct paths *paths, const char *path)
-{
-	return bsearch(&path, paths->list, paths->count, sizeof(const char *), order) != NULL;
+	/* An index may ask for any number of files. */
+	return bsearch(&path, rev->paths, rev->file_count, sizeof(*rev->paths), hf_path_order) !=
+	       NULL;
 }
 
 static bool check_index_entry(const char *name, void *arg)
@@ -55,7 +34,7 @@ static bool check_index_entry(const char *name, void *arg)
 	char path[512];
 
 	snprintf(path, sizeof(path), "%.*s%s", (int)check->folder_len, check->index_path, name);
-	if (has_file(check->paths, path))
+	if (has_file(check->rev, path))
 		return true;
 	snprintf(check->missing, sizeof(check->missing), "%s", name);
 	return false;
@@ -84,11 +63,11 @@ static int open_content(struct hf_repo *repo, const struct hf_revision *rev,
 
 /* Looks for a file that an index of weights asks for and the snapshot has not. */
 static void check_index(struct hf_repo *repo, struct hf_revision *rev, const struct hf_file *file,
-			const struct paths *paths, char missing[MISSING_SIZE])
+			char *missing, size_t size)
 {
 	const char *slash = strrchr(file->path, '/');
 	struct index_check check = {
-		.paths = paths,
+		.rev = rev,
 		.index_path = file->path,
 		.folder_len = slash != NULL ? (size_t)(slash - file->path + 1) : 0,
 	};
@@ -104,19 +83,19 @@ static void check_index(struct hf_repo *repo, struct hf_revision *rev, const str
 		return;
 	hf_judge_index(text, len, check_index_entry, &check);
 	free(text);
-	snprintf(missing, MISSING_SIZE, "%s", check.missing);
+	snprintf(missing, size, "%s", check.missing);
 }
 
-static void check_gguf(const struct paths *paths, const struct hf_file *file,
-		       char missing[MISSING_SIZE])
+static void check_gguf(const struct hf_revision *rev, const struct hf_file *file, char *missing,
+		       size_t size)
 {
 	char part[512];
 	unsigned parts = hf_judge_gguf_part(file->path, 1, part, sizeof(part));
 
 	for (unsigned i = 1; i <= parts; i++) {
 		hf_judge_gguf_part(file->path, i, part, sizeof(part));
-		if (!has_file(paths, part)) {
-			snprintf(missing, MISSING_SIZE, "%s", part);
+		if (!has_file(rev, part)) {
+			snprintf(missing, size, "%s", part);
 			return;
 		}
 	}
@@ -129,10 +108,8 @@ int64_t hf_evidence_size(const struct hf_file *file)
 
 /* Gathers what speaks against a revision. `missing` must outlive the evidence. */
 static void gather(struct hf_repo *repo, struct hf_revision *rev, struct hf_evidence *ev,
-		   char missing[MISSING_SIZE])
+		   char *missing, size_t size)
 {
-	struct paths paths = sort_paths(rev);
-
 	missing[0] = '\0';
 	ev->odd = rev->odd;
 	ev->files = rev->file_count;
@@ -140,17 +117,16 @@ static void gather(struct hf_repo *repo, struct hf_revision *rev, struct hf_evid
 		const struct hf_file *file = &rev->files[i];
 
 		if (file->blob != NULL && file->blob->kind == HF_BLOB_MISSING)
-			snprintf(missing, MISSING_SIZE, "%s", file->path);
+			snprintf(missing, size, "%s", file->path);
 		else if (file->blob != NULL && file->blob->kind == HF_BLOB_ODD)
 			ev->odd = "a blob is neither a file nor a link into the shared store";
 		else if (hf_judge_is_weight(file->path) && hf_evidence_size(file) == 0)
 			ev->empty = file->path;
 		else if (missing[0] == '\0' && hf_judge_is_index(file->path))
-			check_index(repo, rev, file, &paths, missing);
+			check_index(repo, rev, file, missing, size);
 		else if (missing[0] == '\0' && strstr(file->path, "-00001-of-") != NULL)
-			check_gguf(&paths, file, missing);
+			check_gguf(rev, file, missing, size);
 	}
-	free(paths.list);
 	ev->missing = missing[0] != '\0' ? missing : NULL;
 }
 
@@ -163,9 +139,9 @@ enum hf_verdict hf_evidence_verdict(const struct root *root, struct hf_repo *rep
 		.quiet_ms = clock_wall_ms() - rev->changed_ms,
 		.settle_ms = root->config.settle_ms,
 	};
-	char missing[MISSING_SIZE];
+	char missing[256];
 
-	gather(repo, rev, &ev, missing);
+	gather(repo, rev, &ev, missing, sizeof(missing));
 	return hf_judge(&ev, why, size);
 }
 

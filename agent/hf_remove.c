@@ -147,11 +147,6 @@ static bool leasable(const struct hf_file *file)
 	return file->blob->kind == HF_BLOB_FILE || file->blob->kind == HF_BLOB_SHARED;
 }
 
-static uint64_t inode_of(const struct hf_file *file)
-{
-	return file->blob != NULL ? file->blob->stat.inode : file->stat.inode;
-}
-
 /* Tests or takes the lease of each file of the revision, which is below `snapshot` now. */
 static enum removal_outcome lease_files(struct removal_task *task, const struct hf_revision *rev,
 					const char *snapshot, bool hold)
@@ -166,7 +161,7 @@ static enum removal_outcome lease_files(struct removal_task *task, const struct 
 		enum busy_answer answer;
 		int fd;
 
-		if (!leasable(file) || busy_holds(task->busy, inode_of(file)))
+		if (!leasable(file))
 			continue;
 		fd = open_file(hr, snapshot_fd, blobs_fd, file);
 		if (fd < 0 && errno == ENOENT)

@@ -372,16 +372,12 @@ struct leasing {
 	enum removal_outcome outcome;
 };
 
-static int lease_file(int dir_fd, const char *name, const struct disk_stat *st, void *arg)
+static int lease_file(int fd, const char *name, void *arg)
 {
 	struct leasing *leasing = arg;
 	struct removal_task *task = leasing->task;
 	enum busy_answer answer;
-	int fd;
 
-	if (busy_holds(task->busy, st->inode))
-		return 0;
-	fd = disk_open_file(dir_fd, name, false);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)

@@ -57,16 +57,15 @@ static void failed(struct reaping *rp)
 }
 
 /*
- * Shortens a file step by step that has no name any more, so that nobody can open what is left of
- * it. Only while its lease is held: whoever has it mapped would crash.
+ * Shortens a file step by step, once it has no name: nobody can make a link to it any more. Only
+ * with its lease held: whoever has it mapped would crash.
  */
 static void shrink(struct reaping *rp, int fd, int64_t size)
 {
 	struct disk_stat st;
 
-	if (disk_stat_fd(fd, &st) != 0 || st.links > 0)
-		return;
-	while (size > STEP_BYTES && disk_lease_holds(fd)) {
+	while (size > STEP_BYTES && disk_stat_fd(fd, &st) == 0 && st.links == 0 &&
+	       disk_lease_holds(fd)) {
 		size -= STEP_BYTES;
 		if (disk_truncate(fd, size) != 0)
 			return;
@@ -88,7 +87,7 @@ static void remove_file(struct reaping *rp, const char *name, const struct disk_
 	} else if (st->type == DISK_FILE && st->links == 1) {
 		*(in_use ? &rp->result->deferred_bytes : &rp->result->freed_bytes) +=
 			st->used_bytes;
-		if (fd >= 0 && steps)
+		if (fd >= 0 && steps && !in_use)
 			shrink(rp, fd, st->size_bytes);
 	}
 	if (fd >= 0)

@@ -374,7 +374,7 @@ int tree_read(struct tree *tree, const struct root *root, const char *path, stru
 struct each {
 	int dir_fd;
 	unsigned depth;
-	tree_file_cb *file;
+	int (*file)(int fd, const char *name, void *arg);
 	void *arg;
 };
 
@@ -388,7 +388,7 @@ static int each_entry(const char *name, void *arg)
 	if (disk_stat(each->dir_fd, name, &st) != 0)
 		return errno == ENOENT ? 0 : -1;
 	if (st.type == DISK_FILE)
-		return each->file(each->dir_fd, name, &st, each->arg);
+		return each->file(disk_open_file(each->dir_fd, name, false), name, each->arg);
 	if (st.type != DISK_DIRECTORY)
 		return 0;
 	if (++below.depth > DEPTH_MAX)
@@ -401,7 +401,7 @@ static int each_entry(const char *name, void *arg)
 	return rc;
 }
 
-int tree_each_file(int dir_fd, tree_file_cb *file, void *arg)
+int tree_each_file(int dir_fd, int (*file)(int fd, const char *name, void *arg), void *arg)
 {
 	struct each each = {dir_fd, 0, file, arg};
 

@@ -39,13 +39,10 @@ void tree_forget(struct tree *tree);
  */
 int tree_read(struct tree *tree, const struct root *root, const char *path, struct tree_sum *sum);
 
-struct disk_stat;
-
 /*
- * Calls `file` for each regular file below `dir_fd`, with the folder it is in. Goes on while that
- * returns 0. Returns what it returned, or -1 when a folder cannot be read.
+ * Calls `file` for each regular file below `dir_fd` with an open descriptor, which it takes over,
+ * or -1 and errno. Goes on while it returns 0. Returns that, or -1 when a folder cannot be read.
  */
-typedef int tree_file_cb(int dir_fd, const char *name, const struct disk_stat *st, void *arg);
-int tree_each_file(int dir_fd, tree_file_cb *file, void *arg);
+int tree_each_file(int dir_fd, int (*file)(int fd, const char *name, void *arg), void *arg);
 
 #endif
