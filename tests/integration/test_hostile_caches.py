@@ -208,6 +208,43 @@ def test_shared_store_with_links(hub, what):
     hub.assert_works()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{other}",
+        "./{other}",
+        "models--acme--other//blobs/{etag}",
+        "models--acme--other/./blobs/{etag}",
+        "{other}/",
+        "x\n\0\n{other}",
+        "x\f{other}",
+        "\xff\n{other}",
+        "",
+    ],
+)
+@pytest.mark.parametrize("link", ["relative", "absolute", "by a detour"])
+def test_manifest_of_the_store_names_others_oddly(hub, line, link):
+    """A payload that a client could still take for another one's stays."""
+    cache = Cache(hub.root)
+    xet = "ab" + "c" * 62
+    payload = cache.share(xet, "model.safetensors", REPO)
+    blob = cache.repo("acme/other") / "blobs" / ("e" * 64)
+    target = {
+        "relative": f"../../blobs/ab/{xet}",
+        "absolute": str(payload),
+        "by a detour": f"../../blobs/../blobs/ab/{xet}",
+    }[link]
+    blob.symlink_to(target)
+    name = f"models--acme--other/blobs/{blob.name}"
+    text = line.format(other=name, etag=blob.name) + "\n"
+    with open(f"{payload}.refs", "a", encoding="latin-1") as manifest:
+        manifest.write(text)
+    hub.start()
+    hub.assert_deleted()
+    assert payload.exists() == (line != ""), "nobody else refers to it"
+    hub.outside.assert_untouched()
+
+
 @pytest.mark.parametrize("name", ["", "snapshots", "blobs", "refs", ".no_exist", "trees"])
 def test_folder_of_a_repository_is_a_link(hub, name):
     repo = hub.root / folder_of(REPO)
