@@ -25,11 +25,9 @@ struct index_check {
 
 static bool has_file(const struct hf_revision *rev, const char *path)
 {
-	for (size_t i = 0; i < rev->file_count; i++) {
-		if (strcmp(rev->files[i].path, path) == 0)
-			return true;
-	}
-	return false;
+	/* An index may ask for any number of files. */
+	return bsearch(&path, rev->paths, rev->file_count, sizeof(*rev->paths), hf_path_order) !=
+	       NULL;
 }
 
 static bool check_index_entry(const char *name, void *arg)

@@ -61,7 +61,8 @@ static const char *next_string(const char **p, const char *end, size_t *len)
 		return NULL;
 	start = *p + 1;
 	for (q = start; q < end && *q != '"'; q++) {
-		if (*q == '\\') /* no file of weights needs an escape: not understood */
+		/* No file of weights needs an escape, and JSON allows no control character. */
+		if (*q == '\\' || (unsigned char)*q < ' ')
 			return NULL;
 	}
 	if (q >= end)

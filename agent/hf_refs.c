@@ -26,15 +26,17 @@ struct search {
 	unsigned depth;
 };
 
+/* Does it hold this commit, and nothing else but white space behind it? */
 static bool says(int dir, const char *name, const char *commit)
 {
-	char *content = file_read_at(dir, name, REF_MAX, NULL, NULL);
+	size_t len, own = strlen(commit);
+	char *content = file_read_at(dir, name, REF_MAX, &len, NULL);
 	bool same;
 
 	if (content == NULL)
 		return false;
-	content[strcspn(content, " \t\r\n")] = '\0';
-	same = strcmp(content, commit) == 0;
+	same = len >= own && memcmp(content, commit, own) == 0 &&
+	       strspn(content + own, " \t\r\n") == len - own;
 	free(content);
 	return same;
 }

@@ -504,6 +504,9 @@ void hf_remove_clean(struct removal_task *task, char *trash, size_t size)
 	struct hf_removal *hr = task->layout_data;
 
 	trash_blobs(task);
+	/* What could not be read again keeps its blobs; the rest is done all the same. */
+	if (hr->repo.fd < 0)
+		hr->repo.fd = disk_open_dir(task->root->fd, hr->folder);
 	busy_free(task->busy);
 	task->busy = NULL;
 	/* The notes on a revision that is back are those of its client, and its names are right. */

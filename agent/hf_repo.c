@@ -290,6 +290,19 @@ static int read_tree(struct reading *rd)
 	return disk_list(rd->fd, read_snapshot_entry, rd);
 }
 
+int hf_path_order(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void sort_paths(struct hf_revision *rev)
+{
+	rev->paths = xcalloc(rev->file_count + 1, sizeof(*rev->paths));
+	for (size_t i = 0; i < rev->file_count; i++)
+		rev->paths[i] = rev->files[i].path;
+	qsort(rev->paths, rev->file_count, sizeof(*rev->paths), hf_path_order);
+}
+
 static int read_revision(const char *name, void *arg)
 {
 	struct reading *list = arg;
@@ -311,6 +324,7 @@ static int read_revision(const char *name, void *arg)
 	*rd.rev = (struct hf_revision){.commit = xstrdup(name), .first_dir = repo->dir_count};
 	rc = read_tree(&rd);
 	close(rd.fd);
+	sort_paths(rd.rev);
 	return rc;
 }
 
@@ -383,6 +397,7 @@ void hf_repo_free(struct hf_repo *repo)
 		for (size_t j = 0; j < repo->revisions[i].file_count; j++)
 			free(repo->revisions[i].files[j].path);
 		free(repo->revisions[i].files);
+		free(repo->revisions[i].paths);
 		free(repo->revisions[i].commit);
 	}
 	for (size_t i = 0; i < repo->dir_count; i++)

@@ -54,6 +54,7 @@ struct hf_revision {
 	char *commit;
 	struct hf_file *files;
 	size_t file_count, file_capacity;
+	const char **paths;	     /* of its files, sorted */
 	size_t first_dir, dir_count; /* its directories in the repository's list */
 	const char *odd;    /* NULL, or why it cannot be judged ("link out of the repository") */
 	bool barred;	    /* holds a mount, a special file or a depth that cannot be removed */
@@ -101,6 +102,9 @@ const char *hf_link_blob(const char *target, unsigned depth);
 
 /* The payload's name in "../../blobs/xx/<64 hex>", or NULL when the link is none of the store's. */
 const char *hf_link_payload(const char *target);
+
+/* Order of two `const char *`, for qsort and bsearch. */
+int hf_path_order(const void *a, const void *b);
 
 /* Names in blobs/ that a client uses while it downloads. */
 bool hf_name_partial(const char *name);

@@ -74,6 +74,32 @@ bool hf_store_has_manifest(int store_fd, const char *payload)
 	return there;
 }
 
+/* Whether the client takes this for another spelling of a valid line, or for two, we cannot tell.
+ */
+static bool odd_spelling(const char *line)
+{
+	size_t len = strlen(line);
+
+	for (const char *p = line; *p != '\0'; p++) {
+		if (*p < ' ' || *p >= 0x7f)
+			return true;
+	}
+	return strncmp(line, "./", 2) == 0 || strstr(line, "//") != NULL ||
+	       strstr(line, "/./") != NULL || line[len - 1] == '/' ||
+	       (len > 1 && strcmp(line + len - 2, "/.") == 0);
+}
+
+/* Where a link of a repository leads: 1 to this payload, 0 elsewhere, -1 perhaps to it. */
+static int leads_to(const char *target, const char *payload)
+{
+	const char *found = hf_link_payload(target);
+
+	if (found != NULL)
+		return strcmp(found, payload) == 0;
+	/* By another way, which the client follows. */
+	return strstr(target, payload) != NULL ? -1 : 0;
+}
+
 /*
  * A line "models--O--N/blobs/<etag>" is valid while that entry is a link to exactly this payload.
  * Returns 1 or 0, or -1 when it cannot be told.
@@ -81,14 +107,11 @@ bool hf_store_has_manifest(int store_fd, const char *payload)
 static int reference_valid(int hub_fd, char *line, const char *payload)
 {
 	char *slash = strchr(line, '/');
-	char target[512];
-	const char *found;
+	char target[4096];
 	char path[300];
 	int dir, rc;
 
-	/* The client would take these for other spellings of valid ones; we cannot tell. */
-	if (strncmp(line, "./", 2) == 0 || strstr(line, "//") != NULL ||
-	    strstr(line, "/./") != NULL)
+	if (odd_spelling(line))
 		return -1;
 	if (slash == NULL || strncmp(slash, "/blobs/", 7) != 0 || slash[7] == '\0' ||
 	    strchr(slash + 7, '/') != NULL || strcmp(slash + 7, ".") == 0 ||
@@ -105,9 +128,9 @@ static int reference_valid(int hub_fd, char *line, const char *payload)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
 	rc = disk_readlink(dir, slash + 7, target, sizeof(target), NULL);
 	if (rc != 0)
-		rc = errno == ENOENT || errno == EINVAL || errno == ENAMETOOLONG ? 0 : -1;
+		rc = errno == ENOENT || errno == EINVAL ? 0 : -1;
 	else
-		rc = (found = hf_link_payload(target)) != NULL && strcmp(found, payload) == 0;
+		rc = leads_to(target, payload);
 	close(dir);
 	return rc;
 }
@@ -164,14 +187,17 @@ static bool collect(const struct hf_store_link *link, int dir)
 {
 	char name[HF_PAYLOAD_LEN + 8];
 	struct disk_stat st;
+	size_t len;
 	char *text, *kept;
 	int valid;
 	bool done = false;
 
 	manifest_name(name, sizeof(name), link->payload);
-	text = file_read_at(dir, name, MANIFEST_MAX, NULL, NULL);
-	if (text == NULL)
+	text = file_read_at(dir, name, MANIFEST_MAX, &len, NULL);
+	if (text == NULL || strlen(text) != len) {
+		free(text);
 		return false; /* missing or unreadable: keep the payload */
+	}
 	kept = xmalloc(strlen(text) + 2);
 	valid = valid_references(link->hub_fd, text, link->payload, kept);
 	if (valid > 0)

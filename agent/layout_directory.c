@@ -310,6 +310,9 @@ static void dir_close(void *arg)
 
 	HASH_ITER (hh, state->models, model, next)
 		forget(state, model);
+	while (state->aside_count > 0)
+		free(state->asides[--state->aside_count]);
+	free(state->asides);
 	free(state);
 }
 

@@ -22,5 +22,18 @@ foreach(name command duration engine model_name)
 	larder_fuzz(${name} larder_pure)
 endforeach()
 larder_fuzz(config larder_agent_parts larder_coordinator_parts)
+larder_fuzz(hf_files larder_agent_parts)
 larder_fuzz(journal larder_agent_parts OPTIONS -Wl,--wrap=fsync -Wl,--wrap=fdatasync)
 larder_fuzz(policy larder_pure SOURCES tests/unit/policy_oracle.c tests/unit/policy_world.c)
+
+# A whole daemon in one process with the fuzzer: its main gets another name.
+foreach(program agent coordinator)
+	add_library(fuzz_${program}_main OBJECT ${program}/main.c)
+	target_compile_definitions(fuzz_${program}_main PRIVATE main=larder_${program}_main)
+	target_compile_options(fuzz_${program}_main PRIVATE -fsanitize=fuzzer-no-link)
+	target_link_libraries(fuzz_${program}_main PRIVATE larder_${program}_parts)
+	larder_fuzz(http_${program} larder_${program}_parts
+		SOURCES tests/fuzz/fuzz_http.c tests/fuzz/fuzz_redis.c
+			$<TARGET_OBJECTS:fuzz_${program}_main>
+		OPTIONS -Wl,--wrap=event_add)
+endforeach()

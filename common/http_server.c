@@ -380,7 +380,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 	req->flags &= ~EVHTTP_PROXY_REQUEST; /* it would keep the connection open */
 	evhttp_connection_set_closecb(con, on_close, r);
 	bad_query = query != NULL && evhttp_parse_query_str(query, &r->query) != 0;
-	if (req->major != 1) {
+	if (req->major != 1 || req->minor < 0 || req->minor > 1) {
 		req->major = req->minor = 1; /* evhttp answers in the version of the request */
 		http_reply_error(r, 400, "allowed are HTTP/1.0 and HTTP/1.1");
 	} else if (uri == NULL || evhttp_uri_get_path(uri) == NULL || bad_query ||

@@ -89,13 +89,14 @@ def in_mount_namespace(agent, script):
     agent.process.argv = [*prefix, *unshare, "sh", *inner]
 
 
-def as_nobody(agent, *paths):
+def as_nobody(agent, redis, *paths):
     """
     Lets an agent run without any rights, and gives it these paths; where the tests run as an
     ordinary user, that is what it is already.
     """
     if os.geteuid() != 0:
         return
+    agent.write_config(redis={"url": redis.tcp_url})  # the socket's directory is closed to others
     program = pathlib.Path(agent.directory) / "larder-agent"
     shutil.copy(agent.process.argv[0], program)  # the build may lie where nobody may look
     for path in (agent.directory, *paths):
