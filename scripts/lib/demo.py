@@ -22,6 +22,9 @@ RECENTLY_MS = 3600 * 1000
 # The models of node-c have 64 units each: with half of one to spare, two have to go.
 SIZE, SPARE_ROOM = 64, 32
 SPACE_VICTIMS = ["llama-70b", "mixtral"]
+# node-d keeps what is in use, and nothing else; its agent asks the engine there.
+NODE_D = {"unused_threshold": "0s"}
+PROBES = {"probe_interval": "500ms", "claim_ttl": "3s"}
 
 
 # ---- the demonstration ----
@@ -34,7 +37,8 @@ def settings(floor_bytes=None, dry_run=False, check_interval="2s"):
     return {"enabled": True, "policy": POLICY, "check_interval": check_interval, "dry_run": dry_run,
             "overrides": [
                 {"nodes": "node-b", "policy": {"max_models": 2, "min_copies": 1}},
-                {"nodes": "node-c", "policy": node_c}]}
+                {"nodes": "node-c", "policy": node_c},
+                {"nodes": "node-d", "policy": NODE_D}]}
 
 
 def registered(cluster):
@@ -43,25 +47,32 @@ def registered(cluster):
         node["live"] and node["models"] == len(NODES[node["node"]]) for node in nodes)
 
 
+def row_of(cluster, node, model):
+    return cluster.get(f"/v1/models?node={node}&model=hf:acme/{model}@*")["models"][0]
+
+
 def name_of(cluster, node, model):
-    rows = cluster.get(f"/v1/models?node={node}&model=hf:acme/{model}@*")["models"]
-    return rows[0]["model"]
+    return row_of(cluster, node, model)["model"]
 
 
 def set_up(cluster, unit):
-    heading("1. a Redis, a stand-in for the hub, and three caches filled by the real client")
+    heading("1. a Redis, a stand-in for the hub, and four caches filled by the real client")
     cluster.start_redis()
     caches.start_hub(cluster, unit)
     caches.fill(cluster, unit)
     caches.age(cluster)
-    heading("2. some are used: one is read now, one is held open, one is pinned")
+    heading("2. some are used: one is read now, one is held open, one is served, one is pinned")
     caches.use(cluster, "node-a", "phi-3")
     say("node-a: phi-3 was last used 8 days ago, and is read now through its snapshot")
     caches.open_model(cluster, "node-a", "gemma-2b")
     say("node-a: gemma-2b was last used 11 days ago; a process has one of its files open")
+    engine = caches.serve(cluster, "yi-34b")
+    say("node-d: yi-34b was last used 20 days ago; an engine serves it from memory, and has none of its")
+    say(f"files open (a stand-in that answers on {engine} as vLLM does)")
     for node in NODES:
         path = str(caches.hub_dir(cluster, node))
-        cluster.start_agent(node, [{"path": path, "layout": "huggingface", "settle_time": "1s"}])
+        more = {"engines": [{"engine": "vllm", "url": engine}], **PROBES} if node == "node-d" else {}
+        cluster.start_agent(node, [{"path": path, "layout": "huggingface", "settle_time": "1s"}], **more)
     cluster.start_coordinator(settings(dry_run=True))
     wait_until(lambda: registered(cluster), 60, "all models are registered")
     cluster.show("pin", "hf:acme/mistral-7b@*", "--for", "30d", "--why", "launch next week")
@@ -72,6 +83,11 @@ def look(cluster):
     heading("3. what Redis holds: the least recently used models of node-a first")
     cluster.show_redis("ZRANGE", "larder:{node-a}:lru", "0", "2", "WITHSCORES")
     cluster.show("nodes")
+    say("and what is known of their use: yi-34b by the engine, gemma-2b because it was found open")
+    for node, model in (("node-d", "yi-34b"), ("node-a", "gemma-2b")):
+        wait_until(lambda n=node, m=model: row_of(cluster, n, m)["held"], 30, f"{model} is held")
+    for node in ("node-d", "node-a"):
+        cluster.show("models", "--why", "--node", node)
 
 
 def aim(cluster, unit, dry_run):
@@ -91,8 +107,8 @@ def planned(cluster):
 
 
 def plan(cluster, unit):
-    wanted = {"node-a": ["qwen-7b", "gemma-2b", "llama-8b"], "node-b": ["t5-base", "olmo-1b"],
-              "node-c": SPACE_VICTIMS}
+    wanted = {"node-a": ["qwen-7b", "llama-8b"], "node-b": ["t5-base", "olmo-1b"],
+              "node-c": SPACE_VICTIMS, "node-d": ["opt-6b"]}
     heading("4. the plan: nothing is deleted yet (dry_run)")
     for _ in range(AIM_TRIES):
         more = aim(cluster, unit, dry_run=True)
@@ -104,7 +120,7 @@ def plan(cluster, unit):
         raise Failed(f"the plan is {found}, not {wanted}; or somebody else moves much of the free "
                      f"space of {cluster.caches}")
     say("node-a: unused for longer than 7d; node-b: at most 2 models, and never the last copy;")
-    say(f"node-c: {human(more)} more than are available now")
+    say(f"node-c: {human(more)} more than are available now; node-d: what nobody uses right now")
     cluster.show("plan")
 
 
@@ -112,7 +128,7 @@ def evicted(cluster):
     on_disk = {node: caches.models_on_disk(cluster, node) for node in NODES}
     return (on_disk["node-a"] == {"mistral-7b", "gemma-2b", "phi-3", "olmo-1b"}
             and on_disk["node-b"] == {"bert-large", "gpt2-xl"}
-            and not on_disk["node-c"] & set(SPACE_VICTIMS))
+            and not on_disk["node-c"] & set(SPACE_VICTIMS) and on_disk["node-d"] == {"yi-34b"})
 
 
 def receipts(cluster, outcome):
@@ -133,25 +149,50 @@ def evict(cluster, unit):
         raise Failed("the right models are not gone")
     # What others do to this disk from now on is not to be answered.
     cluster.reload_coordinator(settings(check_interval="1h"))
-    wait_until(lambda: len(receipts(cluster, "deleted")) >= 6 and receipts(cluster, "refused"), 30,
-               "the receipts")
+    wait_until(lambda: len(receipts(cluster, "deleted")) >= 7, 30, "the receipts")
     cluster.show("history", "--limit", "12")
     cluster.show_redis("XREVRANGE", "larder:log", "+", "-", "COUNT", "2")
 
 
+def engine_ends(cluster):
+    heading("6. an engine serves one of the coldest models, without touching its files: it stays")
+    served = name_of(cluster, "node-d", "yi-34b")
+    cluster.show("models", "--why", "--node", "node-d")
+    cluster.show("plan", "--node", "node-d")
+    refuse(cluster, "a served model", served, "--node", "node-d", "--wait")
+    cluster.kill("engine")
+    say(f"the engine has ended: what it said last counts for {PROBES['claim_ttl']}, then nobody uses yi-34b")
+    # Of the other nodes nothing goes by this policy, unless others fill this disk.
+    cluster.reload_coordinator(settings(check_interval="1s"))
+    wait_until(lambda: not caches.models_on_disk(cluster, "node-d"), 30, "yi-34b goes")
+    wait_until(lambda: len(receipts(cluster, "deleted")) >= 8, 30, "the receipt")
+    cluster.reload_coordinator(settings(check_interval="1h"))
+    cluster.show("history", "--node", "node-d", "--limit", "1")
+
+
+def refuse(cluster, what, *arguments):
+    if cluster.larderctl("evict", *arguments) != 1:
+        raise Failed(f"{what} was not refused")
+
+
 def by_hand(cluster):
-    heading("6. by hand: evicted at once, and the receipt waited for")
+    heading("7. by hand: a job holds a model, and lets it go")
+    held = name_of(cluster, "node-c", "t5-base")
+    agent = ("--agent", cluster.agents["node-c"])
+    cluster.show("hold", held, "--who", "train-7", "--id", "train-7", *agent)
+    refuse(cluster, "a held model", held, "--node", "node-c", "--wait")
+    cluster.show("release", "train-7", *agent)
+    say("another is evicted at once, and the receipt waited for:")
     cluster.show("evict", name_of(cluster, "node-b", "gpt2-xl"), "--node", "node-b", "--wait")
     say("and a model that somebody has open is never touched, not even by force:")
     busy = name_of(cluster, "node-a", "gemma-2b")
-    if cluster.larderctl("evict", busy, "--node", "node-a", "--force", "--wait") != 1:
-        raise Failed("an open model was not refused")
+    refuse(cluster, "an open model", busy, "--node", "node-a", "--force", "--wait")
 
 
 def judge(cluster):
-    heading("7. the real client judges what is left")
+    heading("8. the real client judges what is left")
     whole = {"node-a": {"mistral-7b", "gemma-2b", "phi-3", "olmo-1b"}, "node-b": {"bert-large"},
-             "node-c": {"falcon", "t5-base"}}
+             "node-c": {"falcon", "t5-base"}, "node-d": set()}
     for node, names in whole.items():
         left = caches.models_of(cluster, node)
         # falcon goes too when others have filled this disk in the very moment.
@@ -159,7 +200,7 @@ def judge(cluster):
             raise Failed(f"{node} has {left}, not {names}")
         for name in sorted(left):
             caches.use(cluster, node, name)
-        say(f"{node}: no warning, {len(left)} models whole: {', '.join(sorted(left))}")
+        say(f"{node}: no warning, {len(left)} models whole{': ' * bool(left)}{', '.join(sorted(left))}")
     caches.download(cluster, "node-a", "qwen-7b")
     caches.use(cluster, "node-a", "qwen-7b")
     say("node-a: qwen-7b, evicted a moment ago, was downloaded again and is whole")
@@ -170,13 +211,14 @@ def summary(cluster):
     reasons = {}
     for eviction in done:
         reasons[eviction["reason"]] = reasons.get(eviction["reason"], 0) + 1
-    wanted = {"time_threshold": 2, "count_limit": 2, "disk_space": 2, "manual": 1}
+    wanted = {"time_threshold": 4, "count_limit": 2, "disk_space": 2, "manual": 1}
     if reasons not in (wanted, {**wanted, "disk_space": 3}):
         raise Failed(f"evicted by reason: {reasons}")
     freed = sum(eviction["bytes"] for eviction in done)
     counts = " ".join(f"{reason}={count}" for reason, count in sorted(reasons.items()))
     return (f"demo: ok evicted {counts}; freed {human(freed)}; spared: phi-3 (used now), "
-            "gemma-2b (open), mistral-7b (pinned), bert-large (last copy)")
+            "gemma-2b (open), mistral-7b (pinned), bert-large (last copy), "
+            "yi-34b (served, until its engine ended)")
 
 
 def all_heard(cluster):
@@ -204,6 +246,7 @@ def run_demo(cluster, unit, keep):
     look(cluster)
     plan(cluster, unit)
     evict(cluster, unit)
+    engine_ends(cluster)
     by_hand(cluster)
     judge(cluster)
     line = summary(cluster)

@@ -24,6 +24,7 @@ NODES = {
                "phi-3": (8, 8), "olmo-1b": (8, 1)},
     "node-b": {"bert-large": (4, 6), "t5-base": (4, 5), "olmo-1b": (8, 4), "gpt2-xl": (4, 3)},
     "node-c": {"llama-70b": (64, 6), "mixtral": (64, 5), "falcon": (64, 4), "t5-base": (4, 2)},
+    "node-d": {"yi-34b": (8, 20), "opt-6b": (8, 10)},
 }
 
 
@@ -120,8 +121,14 @@ def open_model(cluster, node, name):
     largest = max(blobs.iterdir(), key=lambda blob: blob.stat().st_size)
     code = ("import signal, sys; held = open(sys.argv[1], 'rb'); print('open', flush=True);"
             "signal.pause()")
-    cluster.start("engine", [sys.executable, "-c", code, largest])
-    cluster.wait_log("engine", "open")
+    cluster.start("reader", [sys.executable, "-c", code, largest])
+    cluster.wait_log("reader", "open")
+
+
+def serve(cluster, name):
+    """An engine that serves a model which it has loaded long ago; returns its address."""
+    cluster.start("engine", [sys.executable, "-B", TOP / "scripts/lib/demo_engine.py", f"acme/{name}"])
+    return cluster.wait_log("engine", r"http://\S+").group(0)
 
 
 def models_on_disk(cluster, node):

@@ -188,13 +188,13 @@ class Cluster:
         path.write_text(json.dumps(content, indent=1))
         return path
 
-    def start_agent(self, node, roots, timeout_s=60):
+    def start_agent(self, node, roots, timeout_s=60, **more):
         """Starts an agent, and waits until it has told Redis what it found in its first scan."""
         path = self.config(node, {
             "node_name": node, "state_dir": str(self.dir / f"state-{node}"), "roots": roots,
             "beat_interval": "500ms", "scan_interval": "1s",
             "redis": {"url": f"redis://127.0.0.1:{self.redis_port}"},
-            "http": {"listen": "127.0.0.1:0"}})
+            "http": {"listen": "127.0.0.1:0"}, **more})
         self.agents[node] = self.start_daemon(node, "larder-agent", path)
         self.wait_log(node, r"event=\+registered", timeout_s)
 
@@ -238,6 +238,11 @@ class Cluster:
         """The same, for what must succeed."""
         if self.larderctl(*arguments) != 0:
             raise Failed(f"larderctl {arguments[0]} failed")
+
+    def kill(self, name):
+        """Ends a process as a crash does."""
+        self.processes[name].kill()
+        self.processes[name].wait()
 
     # ---- the end ----
 

@@ -24,9 +24,9 @@ from session import Session, Terminal
 DAY_S = 86400
 SETTLE_S = 31  # beyond settle_time, within which a change means that a download goes on
 OK = re.compile(
-    r"demo: ok evicted count_limit=2 disk_space=[23] manual=1 time_threshold=2; freed [\d.]+ \w+; "
+    r"demo: ok evicted count_limit=2 disk_space=[23] manual=1 time_threshold=4; freed [\d.]+ \w+; "
     r"spared: phi-3 \(used now\), gemma-2b \(open\), mistral-7b \(pinned\), "
-    r"bert-large \(last copy\)"
+    r"bert-large \(last copy\), yi-34b \(served, until its engine ended\)"
 )
 STRANGER = 12345  # a user that nobody is
 

@@ -9,9 +9,11 @@ import os
 
 import pytest
 
-from larder import checker
+from larder import checker, engines
 from larder.catalog import Engine, Repository
+from larder.claimants import Holder, Server
 from larder.clients import KINDS
+from larder.mounts import Blind
 from larder.storm import (
     Downloader,
     Evictor,
@@ -30,9 +32,9 @@ ENDING_S = 120
 # What is not used for this long may go, and nothing else.
 QUIET_S = 2.0
 NODE = "n1"
-# The agent learns of a use from the disk's access times. With a watch on opens it would know of
-# each as it happens: then the promise counts from there.
-SEES_OPENS = False
+SERVERS = 4
+# Much longer than an engine of the storm is out of order, on a busy machine too.
+PROBES = {"probe_interval": "200ms", "claim_ttl": "30s"}
 
 SIZES = {
     "config.json": 700,
@@ -80,8 +82,11 @@ def revisions(repos):
 class World:
     """Two roots with models for each kind of user, an agent and a coordinator."""
 
-    def __init__(self, cluster, directory, judges):
+    def __init__(self, cluster, directory, judges, sees_opens=False):
         self.cluster, self.judges = cluster, judges
+        # Where the disk tells of uses, the promise counts from what it tells; else from each open.
+        self.sees_opens = sees_opens
+        self.servers = []
         self.hub, self.engines = directory / "hub", directory / "engines"
         self.staging = directory / "staging"
         for folder in (self.hub, self.engines, self.staging):
@@ -92,8 +97,11 @@ class World:
         self.many = self.models("many", 2, MANY)
         self.held = self.models("held", 1)
         self.ordered = self.models("ordered", 2)
+        self.claimed = self.models("claimed", 3)
+        self.served = [self.models(f"served{n}-", 1) for n in range(SERVERS)]
         self.idle = self.models("idle", 3 * SECONDS)
         self.lasting = self.used + self.touched + self.many + self.held + self.ordered
+        self.lasting += self.claimed + sum(self.served, [])
         # The newest client makes a file that old ones warn of.
         judges["python-new"].download(self.hub, "acme/tiny", "main")
         self.clean = self.warnings()
@@ -106,6 +114,7 @@ class World:
         return hubs + engines
 
     def begin(self, policy):
+        self.servers = [engines.Vllm() for _ in range(SERVERS)]
         self.coordinator = self.cluster.coordinator(check_interval="1s", policy=policy)
         self.agent = self.cluster.agent(
             {"path": str(self.hub), "settle_time": "1s"},
@@ -113,6 +122,8 @@ class World:
             | {"layout": "directory"},
             name=NODE,
             start=False,
+            engines=[engine.config() for engine in self.servers],
+            **PROBES,
         )
         self.agent.env = self.agent.pause("none").env
         self.agent.start().wait_ready()
@@ -124,7 +135,7 @@ class World:
     def readers(self, directory, kills):
         """All kinds of readers; those who hold for long keep a model of their own busy."""
         quiet = QUIET_S
-        common = {"quiet_s": quiet, "sees_opens": SEES_OPENS, "restart_s": 30 if kills else 0}
+        common = {"quiet_s": quiet, "sees_opens": self.sees_opens, "restart_s": 30 if kills else 0}
         short = {**common, "hold": [0, 0.4 * quiet], "pause": [0, 0.5 * quiet], "threads": 4}
         held = {**common, "hold": [1.2 * quiet, 2 * quiet], "pause": [0, quiet], "threads": 1}
         gaps = {**common, "gap": [0, 0.3 * quiet], "pause": [0, 0.5 * quiet], "threads": 10}
@@ -139,12 +150,28 @@ class World:
             ReaderProcess(directory, "seq", self.many, 6, **few),
         ]
 
+    def claimants(self, kills):
+        """Those who open nothing."""
+        restart_s = 30 * kills
+        times = [1.2 * QUIET_S, 2.5 * QUIET_S]
+        holders = [Holder(50 + n, self.agent, self.claimed, times, restart_s) for n in range(3)]
+        # Out of order for longer than the quiet time: only the claim keeps what they serve.
+        flaps = {"flap_s": [0.5 * QUIET_S, 1.5 * QUIET_S], "idle_s": [0, 2 * QUIET_S]}
+        return holders + [
+            Server(60 + n, self.agent, engine, models, restart_s=restart_s, **flaps)
+            for n, (engine, models) in enumerate(zip(self.servers, self.served, strict=True))
+        ]
+
     def clients(self, every_s):
         """Real ones."""
         return [
             Downloader(kind, self.cluster.client(kind), self.hub, revisions(DOWNLOADS[kind]), every_s)
             for kind in KINDS
         ]
+
+    def end_servers(self):
+        for engine in self.servers:
+            engine.stop()
 
     def warnings(self):
         """What the clients say of the cache."""
@@ -199,6 +226,7 @@ class World:
 
     def assert_all_goes(self):
         """Nobody uses anything any more: nothing stays. What was found open is held for a while."""
+        self.end_servers()
         self.coordinator.reload(policy=eager(1))
 
         def gone():
@@ -212,24 +240,40 @@ class World:
         assert list(self.engines.iterdir()) == []
 
 
-@pytest.mark.stress
-@pytest.mark.timeout(SECONDS + 4 * ENDING_S)
-@pytest.mark.parametrize("trouble", ["none", "stops", "kills"])
-def test_storm(cluster, judges, directory, trouble):
-    """
-    No reader loses what he had opened or was told is kept, no loader with gaps shorter than the
-    quiet time sees half of a model, and nothing idle stays; also when the agent is stopped at its
-    steps, or killed.
-    """
-    world = World(cluster, directory, judges)
+@pytest.fixture
+def make_world(cluster, judges):
+    """Its engines end with the test."""
+    worlds = []
+
+    def make(directory, **options):
+        worlds.append(World(cluster, directory, judges, **options))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.end_servers()
+
+
+@pytest.fixture
+def blind(directory):
+    """A file system without access times. Ask for it before `make_world`."""
+    mount = Blind(directory / "blind", mib=256)
+    yield mount.path
+    mount.close()
+
+
+def rage(world, directory, trouble):
+    """Fills the world, lets all its users loose, and judges what they saw and what is left."""
     world.fill()
     world.begin(eager(QUIET_S))
     kills = trouble == "kills"
     storm = Storm()
     storm.add(Filler(10, world.lasting, world.idle))
-    storm.add(*world.readers(directory, kills), *world.clients(0.3))
+    storm.add(*world.readers(directory, kills), *world.clients(0.3), *world.claimants(kills))
     storm.add(Toucher(30, world.agent, world.touched, 0.9 * QUIET_S, 30 * kills))
     storm.add(Evictor(31, world.coordinator, [m.name for m in world.ordered]))
+    claimed = [m.name for m in world.claimed + sum(world.served, [])]
+    storm.add(Evictor(32, world.coordinator, claimed, forced=0))
     if kills:
         storm.add(Killer(40, world.agent))
     if trouble == "stops":
@@ -241,17 +285,37 @@ def test_storm(cluster, judges, directory, trouble):
     assert storm.counts(ReaderProcess, "whole") > SECONDS
     assert storm.counts(Downloader, "loaded") > SECONDS
     assert storm.counts(Filler, "made") > SECONDS / 2, "hardly anything was evicted"
+    assert storm.counts(Holder, "kept") > 0 and storm.counts(Server, "kept") > 0
     world.assert_all_goes()
 
 
 @pytest.mark.stress
 @pytest.mark.timeout(SECONDS + 4 * ENDING_S)
-def test_deletes_against_downloads(cluster, judges, directory):
+@pytest.mark.parametrize("trouble", ["none", "stops", "kills"])
+def test_storm(make_world, directory, trouble):
+    """
+    No reader loses what he had opened or was told is kept, no caller what he holds, no engine what
+    it serves, though it flaps; no loader with gaps shorter than the quiet time sees half of a model,
+    and nothing idle stays; also when the agent is stopped at its steps, or killed.
+    """
+    rage(make_world(directory), directory, trouble)
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(SECONDS + 4 * ENDING_S)
+def test_storm_without_access_times(blind, make_world, directory):
+    """The same where only the watch tells of a loader between two files."""
+    rage(make_world(blind, sees_opens=True), directory, "none")
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(SECONDS + 4 * ENDING_S)
+def test_deletes_against_downloads(cluster, make_world, directory):
     """
     Whatever clients download is deleted at once, again and again. What fails for them goes well when
     it is done again, and nothing is left that no model needs.
     """
-    world = World(cluster, directory, judges)
+    world = make_world(directory)
     world.begin({})
     storm = Storm()
     storm.add(*world.clients(0.0))

@@ -55,6 +55,7 @@ class Engine(Model):
         super().__init__(root, staging, label, sizes)
         self.name = f"dir+{root_name}:{label}@-"
         self.place = self.folder = self.root / label
+        self.served_as = str(self.folder)
 
     def aside(self):
         return list(self.root.glob(f".larder-trash-*.{self.label}"))
@@ -74,6 +75,7 @@ class Repository(Model):
         self.name = model_name(self.repo, A)
         self.place = self.root / folder_of(self.repo)
         self.folder = Cache(root).snapshot(self.repo, A)
+        self.served_as = self.repo
 
     def aside(self):
         return []  # its place is taken until all of it has gone

@@ -159,17 +159,17 @@ class Toucher(Worker):
 
 
 class Evictor(Worker):
-    """An operator who deletes by hand as fast as he can, often by force. `models`: names or globs"""
+    """An operator who deletes by hand as fast as he can, in part by force. `models`: names or globs"""
 
     every_s = EVICT_EVERY_S
 
-    def __init__(self, seed, coordinator, models):
+    def __init__(self, seed, coordinator, models, forced=0.5):
         super().__init__(seed)
-        self.coordinator, self.models = coordinator, models
+        self.coordinator, self.models, self.forced = coordinator, models, forced
 
     def act(self):
         model = self.random.choice(self.models)
-        body = {"models": [model], "force": self.random.random() < 0.5}
+        body = {"models": [model], "force": self.random.random() < self.forced}
         answer = self.coordinator.http.post("/v1/evictions", body)
         if answer.status == 202:
             for row in answer.json["commands"]:
