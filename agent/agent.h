@@ -52,7 +52,7 @@ struct agent {
 	struct orders *orders;
 	struct sources *sources;
 	struct use_probe *probe; /* use_probe.h; NULL: it does not run */
-	struct watch *watch; /* use_watch.c's; NULL: nobody looks at opens */
+	struct watch *watch;	 /* use_watch.c's; NULL: nobody looks at opens */
 	struct http_server *http;
 	char *http_token;
 

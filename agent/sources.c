@@ -14,11 +14,7 @@
 
 /* The pods name engines to the probes, which are therefore there first and longer. */
 static const struct source *const list[] = {
-	&source_probe,
-	&source_pods,
-	&source_open,
-	&source_watch,
-	NULL,
+	&source_probe, &source_pods, &source_open, &source_watch, NULL,
 };
 
 struct sources {

@@ -249,8 +249,8 @@ static void look(struct worker *w, struct look *look)
 		look->outcome = layout->look(&task);
 		if (look->outcome == REMOVAL_GOES_ON &&
 		    watch_own_seen(w->root, look->model, NULL, task.tested))
-			look->outcome = removal_end(&task, REMOVAL_REFUSED,
-						    "busy: opened a moment ago");
+			look->outcome =
+				removal_end(&task, REMOVAL_REFUSED, "busy: opened a moment ago");
 		snprintf(look->why, sizeof(look->why), "%s", task.why);
 		watch_own_closes(w->root, look->model);
 		layout->end(&task);
