@@ -7,6 +7,7 @@ import ctypes
 import os
 import socket
 import stat
+import time
 
 import pytest
 
@@ -231,6 +232,19 @@ def test_top_folder_of_a_model_is_a_link(cluster, directory, root):
     place.start()
     place.agent.wait_model(place.name)
     assert set(place.agent.models()) == {place.name, place.other}
+    place.assert_deleted()
+    place.assert_works()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_files_from_the_future(cluster, directory, root, layout):
+    """Some tool has set their time years ahead: that does not make them a download for years."""
+    place = Place(cluster, directory, root, layout)
+    place.start()
+    place.agent.wait_model(place.name)
+    at = time.time()
+    for path in place.folder.rglob("*.*"):
+        os.utime(path, (at - 11 * 365 * 86400, at + 10 * 365 * 86400))
     place.assert_deleted()
     place.assert_works()
 
