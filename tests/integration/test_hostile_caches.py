@@ -249,6 +249,19 @@ def test_files_from_the_future(cluster, directory, root, layout):
     place.assert_works()
 
 
+def test_leftovers_in_a_root_where_nothing_is_deleted(cluster, root):
+    """Looked at with each scan, and kept in memory once (the sanitizer tells)."""
+    (root / "engine").mkdir()
+    (root / "engine" / "weights.bin").write_bytes(b"x")
+    (root / (".larder-trash-" + "a" * 16 + ".gone")).mkdir()
+    config = {"path": str(root), "layout": "directory", "report_only": True}
+    agent = cluster.agent(config).wait_ready()
+    for _ in range(3):
+        agent.scan()
+    agent.wait_model("dir:engine@-")
+    agent.stop()
+
+
 # ---- swapped meanwhile ----
 
 
