@@ -86,8 +86,17 @@ static int append(struct journal *j, cJSON *r, bool durable)
 	int rc = file_write_all(j->fd, line, len);
 
 	free(line);
-	if (rc == 0)
+	if (rc == 0) {
 		j->size += len;
+	} else {
+		int saved = errno;
+
+		/* The beginning of a line would damage the next one too. */
+		if (ftruncate(j->fd, (off_t)j->size) != 0)
+			log_error("-journal", LOG_STR("reason", strerror(errno)));
+		reserve(j);
+		errno = saved;
+	}
 	if (rc == 0 && durable)
 		rc = fdatasync(j->fd);
 	return rc;
