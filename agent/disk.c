@@ -105,6 +105,9 @@ static void from_statx(const struct statx *sx, struct disk_stat *out)
 	out->mtime_ms = sx->stx_mtime.tv_sec * 1000 + sx->stx_mtime.tv_nsec / 1000000;
 	out->mtime_ns = sx->stx_mtime.tv_sec * INT64_C(1000000000) + sx->stx_mtime.tv_nsec;
 	out->ctime_ns = sx->stx_ctime.tv_sec * INT64_C(1000000000) + sx->stx_ctime.tv_nsec;
+	/* Somebody has set it ahead: by it alone the file would look new for years. */
+	if (out->mtime_ns > out->ctime_ns)
+		out->mtime_ms = out->ctime_ns / 1000000;
 	out->uid = sx->stx_uid;
 	out->frozen = (sx->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0;
 }

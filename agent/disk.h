@@ -21,7 +21,8 @@ struct disk_stat {
 	uint64_t links;
 	int64_t size_bytes;
 	int64_t used_bytes; /* blocks that are allocated */
-	int64_t atime_ms, mtime_ms;
+	int64_t atime_ms;
+	int64_t mtime_ms; /* of the last change to its bytes; never later than ctime */
 	int64_t atime_ns, mtime_ns, ctime_ns;
 	uint32_t uid;
 	bool frozen; /* immutable or append-only: it cannot be removed */

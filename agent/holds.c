@@ -135,17 +135,18 @@ struct hold_result holds_set(struct agent *agent, struct claim *claim)
 	/* Engines and pods renew theirs all day: that must not cost a look at every claim. */
 	bool extends = !changed(before, claim) && before->until.ms <= claim->until.ms &&
 		       agent->claims_applied == agent->claims.version;
+	bool keeps = worth_keeping(before, claim, now);
 	struct hold_result result = {0};
 
 	claim->kept_until = before != NULL ? before->kept_until : now;
-	if (worth_keeping(before, claim, now)) {
-		keep(agent, claim);
-		claim->kept_until = claim->until;
-	}
 	if (!claims_set(&agent->claims, claim)) {
 		log_error("-hold", LOG_STR("reason", "there are too many claims"));
 		result.refused = true;
 		return result;
+	}
+	if (keeps) {
+		keep(agent, claim);
+		claim->kept_until = claim->until;
 	}
 	use_of(agent, claim, now, &result);
 	if (extends)
@@ -189,19 +190,21 @@ void holds_drop_others(struct agent *agent, const char *prefix,
 	}
 }
 
-static void restore_one(const cJSON *record, void *arg)
+/* False: its time is over, or nobody can read it. */
+static bool restore_one(const cJSON *record, void *arg)
 {
 	struct agent *agent = arg;
 	struct claim_clocks clocks = clocks_of(agent);
 	struct claim *claim = claim_record_read(record, &clocks);
 
 	if (claim == NULL)
-		return;
+		return false;
 	claim->kept_until = claim->until;
 	if (claims_find(&agent->claims, claim->id) != NULL)
 		claim_free(claim); /* made anew meanwhile */
 	else if (!claims_set(&agent->claims, claim))
 		log_error("-hold", LOG_STR("reason", "there are too many claims"));
+	return true;
 }
 
 void holds_restore(struct agent *agent)

@@ -86,8 +86,17 @@ static int append(struct journal *j, cJSON *r, bool durable)
 	int rc = file_write_all(j->fd, line, len);
 
 	free(line);
-	if (rc == 0)
+	if (rc == 0) {
 		j->size += len;
+	} else {
+		int saved = errno;
+
+		/* The beginning of a line would damage the next one too. */
+		if (ftruncate(j->fd, (off_t)j->size) != 0)
+			log_error("-journal", LOG_STR("reason", strerror(errno)));
+		reserve(j);
+		errno = saved;
+	}
 	if (rc == 0 && durable)
 		rc = fdatasync(j->fd);
 	return rc;
@@ -253,12 +262,14 @@ int journal_unclaim(struct journal *j, const char *id)
 	return rc;
 }
 
-void journal_claims(const struct journal *j, void (*each)(const cJSON *record, void *arg),
-		    void *arg)
+void journal_claims(struct journal *j, bool (*keep)(const cJSON *record, void *arg), void *arg)
 {
-	for (const struct claim_entry *claim = j->state.claims; claim != NULL;
-	     claim = claim->hh.next)
-		each(claim->record, arg);
+	struct claim_entry *claim, *next;
+
+	HASH_ITER (hh, j->state.claims, claim, next) {
+		if (!keep(claim->record, arg) && journal_unclaim(j, claim->id) != 0)
+			log_error("-journal", LOG_STR("reason", strerror(errno)));
+	}
 }
 
 void journal_note_evicted(struct journal *j, const char *model,

@@ -68,8 +68,11 @@ int journal_flush(struct journal *journal) MUST_USE;
  */
 int journal_claim(struct journal *journal, const char *id, cJSON *record, bool durable) MUST_USE;
 int journal_unclaim(struct journal *journal, const char *id) MUST_USE;
-/* Calls `each` for every claim that is kept; records are borrowed. */
-void journal_claims(const struct journal *journal, void (*each)(const cJSON *record, void *arg),
+/*
+ * Calls `keep` for every claim that is kept; records are borrowed. One for which it returns false
+ * is kept no longer.
+ */
+void journal_claims(struct journal *journal, bool (*keep)(const cJSON *record, void *arg),
 		    void *arg);
 
 /* A model was evicted; kept with the receipt's durability or soon after. */

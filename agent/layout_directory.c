@@ -201,6 +201,12 @@ static void forget(struct dir_state *state, struct dir_model *model)
 	free(model);
 }
 
+static void forget_asides(struct dir_state *state)
+{
+	while (state->aside_count > 0)
+		free(state->asides[--state->aside_count]);
+}
+
 static int dir_scan(void *arg, struct scan_report *out, struct err *err)
 {
 	struct dir_state *state = arg;
@@ -209,6 +215,7 @@ static int dir_scan(void *arg, struct scan_report *out, struct err *err)
 	int rc;
 
 	state->complete = true;
+	forget_asides(state); /* found again where they are still to be seen to */
 	for (model = state->models; model != NULL; model = model->hh.next)
 		model->seen = false;
 	match->state = state;
@@ -310,8 +317,7 @@ static void dir_close(void *arg)
 
 	HASH_ITER (hh, state->models, model, next)
 		forget(state, model);
-	while (state->aside_count > 0)
-		free(state->asides[--state->aside_count]);
+	forget_asides(state);
 	free(state->asides);
 	free(state);
 }

@@ -50,7 +50,7 @@ static char *claim_id(const struct known_pod *known)
 
 static char *owner(const struct known_pod *known)
 {
-	return xasprintf("pod %.64s/%.64s", known->pod.name_space, known->pod.name);
+	return xasprintf("pod %.63s/%.253s", known->pod.name_space, known->pod.name);
 }
 
 static void claim(struct use_pods *u, struct known_pod *known, struct mono now)
@@ -108,12 +108,24 @@ static void set_probe(struct use_pods *u, const struct known_pod *known)
 	free(who);
 }
 
+/* Its engine is then the other's: a pod that is made anew under its name has another uid. */
+static bool has_namesake(const struct use_pods *u, const struct known_pod *known)
+{
+	for (const struct known_pod *other = u->pods; other != NULL; other = other->hh.next) {
+		if (other != known && strcmp(other->pod.name, known->pod.name) == 0 &&
+		    strcmp(other->pod.name_space, known->pod.name_space) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void forget(struct use_pods *u, struct known_pod *known)
 {
 	char *id = claim_id(known), *who = owner(known);
 
 	holds_drop(u->agent, id);
-	use_probe_set(u->agent, who, NULL, 0);
+	if (!has_namesake(u, known))
+		use_probe_set(u->agent, who, NULL, 0);
 	free(id);
 	free(who);
 	HASH_DEL(u->pods, known);

@@ -3,6 +3,7 @@
 import mmap
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -253,3 +254,39 @@ def test_an_open_model_is_found_before_it_is_a_victim(cluster, root):
             lambda: coordinator.demand_cycle() and idle not in agent.models(), 60, "idle goes"
         )
         assert opened in agent.models()
+
+
+def test_holds_that_ended_while_the_agent_was_dead_are_forgotten(held):
+    _, agent, name = held
+    hold(agent, model=name, ttl="1s", id="short")
+    hold(agent, model=name, ttl="1h", id="long")
+    agent.kill9()
+    time.sleep(1.1)
+    agent.start().wait_ready()
+    wait_until(lambda: len(agent.http.get_json("/v1/holds")["holds"]) == 1, what="one is left")
+    agent.stop()
+    agent.start().wait_ready()
+    journal = (agent.directory / "state" / "journal").read_text()
+    assert "hold:long" in journal and "hold:short" not in journal
+
+
+def test_a_full_disk_costs_no_later_hold(make_disk, cluster, root):
+    """A record that was cut off by the full disk must not swallow the one after it."""
+    disk = make_disk(mib=2)
+    name = Cache(root).model(REPO)
+    agent = cluster.agent(root, state_dir=str(disk.path / "state")).wait_ready()
+    agent.wait_model(name)
+    disk.ballast(disk.available())
+    for i in range(5000):
+        agent.http.post("/v1/holds", {"model": name, "ttl": "1s", "who": f"{i:0160}", "id": "same"})
+        if agent.log_contains("event=-journal"):
+            break
+    assert agent.log_contains("event=-journal"), "the reserve is used up"
+    (disk.path / "nobodys" / "ballast").unlink()
+    hold(agent, model=name, ttl="1h", id="mine")
+    agent.kill9()
+    agent.start().wait_ready()
+    wait_until(
+        lambda: "mine" in [h["id"] for h in agent.http.get_json("/v1/holds")["holds"]],
+        what="the hold is back",
+    )

@@ -8,6 +8,7 @@ import pathlib
 import socket
 import stat
 import tempfile
+import time
 
 import pytest
 
@@ -279,6 +280,32 @@ def test_top_folder_of_a_model_is_a_link(cluster, directory, root):
     assert set(place.agent.models()) == {place.name, place.other}
     place.assert_deleted()
     place.assert_works()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_files_from_the_future(cluster, directory, root, layout):
+    """Some tool has set their time years ahead: that does not make them a download for years."""
+    place = Place(cluster, directory, root, layout)
+    place.start()
+    place.agent.wait_model(place.name)
+    at = time.time()
+    for path in place.folder.rglob("*.*"):
+        os.utime(path, (at - 11 * 365 * 86400, at + 10 * 365 * 86400))
+    place.assert_deleted()
+    place.assert_works()
+
+
+def test_leftovers_in_a_root_where_nothing_is_deleted(cluster, root):
+    """Looked at with each scan, and kept in memory once (the sanitizer tells)."""
+    (root / "engine").mkdir()
+    (root / "engine" / "weights.bin").write_bytes(b"x")
+    (root / (".larder-trash-" + "a" * 16 + ".gone")).mkdir()
+    config = {"path": str(root), "layout": "directory", "report_only": True}
+    agent = cluster.agent(config).wait_ready()
+    for _ in range(3):
+        agent.scan()
+    agent.wait_model("dir:engine@-")
+    agent.stop()
 
 
 # ---- swapped meanwhile ----

@@ -333,3 +333,27 @@ def test_an_address_that_is_none_is_not_asked(watched, kube):
     kube.add("llm", ip="evil.example/x?", annotations={"larder/engine": "vllm"}, spec=ARGS)
     wait_held(agent, name)
     assert agent.http.get_json("/v1/sources")["probe"]["engines"] == []
+
+
+def test_a_pod_of_the_same_name_takes_the_engine_over(watched, kube):
+    _, agent, name = watched
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        port = server.server_address[1]
+        engine = {"larder/engine": "vllm", "larder/port": str(port)}
+        kube.add("llm-0", annotations=engine)
+        wait_until(lambda: "vllm" in held_by(agent, name), what="the engine is asked")
+        # Its end is not heard of: the list shows the new pod before the old one is forgotten.
+        kube.delete("llm-0", told=False)
+        kube.add("llm-0", annotations=engine)
+        lists = kube.count("list")
+        kube.forget()
+        wait_until(lambda: kube.count("list") > lists, what="the pods are listed anew")
+        stays(lambda: "vllm" in held_by(agent, name), 1)
+        assert len(agent.http.get_json("/v1/sources")["probe"]["engines"]) == 1
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

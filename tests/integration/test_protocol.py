@@ -57,3 +57,19 @@ def test_a_later_epoch_that_a_node_has_seen_is_exceeded(cluster, two):
     wait_until(lambda: int(cluster.db.get("larder:epoch")) > seen, what="a later epoch is taken")
     cluster.coordinators[0].wait_leads()
     assert cluster.evict(two[0], nodes=["n1"])["outcome"] == "deleted"
+
+
+def test_a_node_that_is_gone_leaves_no_key(cluster):
+    """Silent for more than a week: nothing of it stays in Redis."""
+    db = cluster.db
+    seconds, _ = db.time()
+    db.sadd("larder:nodes", "gone")
+    db.hset("larder:{gone}", mapping={"inc": "00000000", "hb": (seconds - 8 * 86400) * 1000})
+    for key in ("lru", "lru:before", "hold"):
+        db.zadd("larder:{gone}:" + key, {"hf:acme/x@aaaaaaaaaaaa": 1})
+    for key in ("size", "state", "holders", "cmd"):
+        db.hset("larder:{gone}:" + key, "hf:acme/x@aaaaaaaaaaaa", "x")
+    db.xadd("larder:{gone}:receipts", {"id": "x"})
+    cluster.coordinator().demand_cycle()
+    wait_until(lambda: not db.sismember("larder:nodes", "gone"), what="it is forgotten")
+    wait_until(lambda: db.keys("larder:{gone}*") == [], what="its keys are gone")
