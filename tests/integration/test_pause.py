@@ -320,7 +320,7 @@ def test_its_place_is_taken_after_the_rename(paused, kind, point):
 
 @pytest.mark.parametrize("kind", ["classic", "last", "shared"])
 def test_client_makes_it_anew_when_it_should_be_put_back(paused, kind):
-    """He who was told that it stays finds it whole, and the client goes on with what it has begun."""
+    """He who was told that it stays finds it whole, and the client goes on with its work."""
     removal = paused(kind, "removal-moved")
     case = removal.case
     snapshot = case.links[0].parent
@@ -347,7 +347,7 @@ def test_its_place_is_taken_when_it_should_be_put_back(paused, kind):
     (folder / "config.json").write_bytes(b"the new one")
     removal.agent.touch(removal.case.name)
     receipt = removal.go_on()
-    # A commit is always the same, and is put together again. A plain directory is what stands there.
+    # A commit is always the same, and is put together again. A directory is what stands there.
     assert receipt["outcome"] == ("deleted" if kind == "directory" else "refused"), receipt
     removal.assert_tidy()
     assert (folder / "config.json").read_bytes() == b"the new one"
@@ -355,7 +355,7 @@ def test_its_place_is_taken_when_it_should_be_put_back(paused, kind):
 
 @pytest.mark.parametrize("point", EARLY)
 def test_whole_root_is_replaced(paused, directory, point):
-    """Another disk is mounted there, say: nothing of it is touched by a removal that began before."""
+    """Another disk is mounted there, say: a removal that began before touches nothing of it."""
     removal = paused("directory", point)
     root = removal.case.root
     root.rename(directory / "was-the-root")

@@ -12,7 +12,7 @@ import pytest
 
 from larder.caches import A, B, Cache, age_everything
 from larder.paused import COMMITTED, EARLY, Paused, waits_for_a_lease
-from larder.removals import CASES, REPO
+from larder.removals import CASES, FORK, REPO
 from larder.wait import wait_until
 
 # Holds each of the files as it is told, says so, and prints their digests once it is asked to.
@@ -181,9 +181,10 @@ def test_reader_of_another_model_that_shares_a_file(paused, kind, point):
     """The file stays where his links lead, whatever becomes of the other model."""
     removal = paused(kind, point)
     cache = Cache(removal.case.root)
-    snapshot = cache.snapshot(REPO, B) if kind == "classic" else cache.snapshot("fork/llama", "a" * 40)
+    snapshot = cache.snapshot(REPO, B) if kind == "classic" else cache.snapshot(FORK, A)
     path = snapshot / ("config.json" if kind == "classic" else "model.safetensors")
-    expected = removal.case.digests[removal.case.links.index(removal.case.links[0].parent / path.name)]
+    names = [link.name for link in removal.case.links]
+    expected = removal.case.digests[names.index(path.name)]
     found = []
     thread = threading.Thread(target=lambda: found.extend(Closed([path]).digests()), daemon=True)
     thread.start()
@@ -269,7 +270,8 @@ class Shards:
 
     def __init__(self, root, layout):
         self.config = {"path": str(root), "layout": layout}
-        files = {f"part-{n:05}-of-{self.COUNT:05}.bin": os.urandom(20000) for n in range(self.COUNT)}
+        names = [f"part-{n:05}-of-{self.COUNT:05}.bin" for n in range(self.COUNT)]
+        files = {name: os.urandom(20000) for name in names}
         if layout == "directory":
             self.name, folder = "dir:engine@-", root / "engine"
             folder.mkdir()
@@ -322,8 +324,8 @@ def test_touch_while_the_pins_are_read(cluster, root):
 @pytest.mark.parametrize("forget", ["lru", "all"])
 def test_use_that_redis_hears_of_late_and_then_loses(cluster, root, forget):
     """
-    A message that was long on its way makes a use look younger in Redis. Told anew it is older again:
-    nothing was used since, and the model can go.
+    A message that was long on its way makes a use look younger in Redis. Told anew it is older
+    again: nothing was used since, and the model can go.
     """
     case = CASES["classic"](root)
     proxy = cluster.proxy()

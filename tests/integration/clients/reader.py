@@ -3,9 +3,9 @@
 
     reader.py CONFIG
 
-CONFIG is a JSON file: the models ({"name", "files": [[path, SHA-256], ...]}), the role, its times in
-seconds, and how many threads do it. Each reads one model after the other until the input ends; then
-what they saw is printed as JSON: counts, and what broke the promise.
+CONFIG is a JSON file: the models ({"name", "files": [[path, SHA-256], ...]}), the role, its times
+in seconds, and how many threads do it. Each reads one model after the other until the input ends;
+then what they saw is printed as JSON: counts, and what broke the promise.
 
     keep   opens all files, holds them for a while, reads them, and finds them where they were
     map    the same with mappings, the descriptors closed
@@ -65,7 +65,7 @@ class Reader:
         return None
 
     def comes_back(self, path):
-        """An agent that was killed in the middle of a removal puts the model back when it starts."""
+        """An agent that was killed in the middle of a removal puts the model back at its start."""
         end = time.monotonic() + self.config["restart_s"]
         while time.monotonic() < end:
             if os.path.exists(path):

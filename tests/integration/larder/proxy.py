@@ -10,7 +10,7 @@ CHUNK = 65536
 
 
 class Proxy:
-    """Passes on what comes; from a marked request on, answers or requests wait while they are held."""
+    """Passes on what comes; from a marked request on, answers or requests wait while held."""
 
     def __init__(self, socket_path):
         self.target = str(socket_path)

@@ -104,7 +104,7 @@ class Filler(Worker):
 
 
 class Toucher(Worker):
-    """Says that it needs a model; told yes, it finds it there, whole, for as long as is promised."""
+    """Says that it needs a model; told yes, it finds it there for as long as is promised."""
 
     every_s = TOUCH_EVERY_S
 
@@ -159,7 +159,7 @@ class Toucher(Worker):
 
 
 class Evictor(Worker):
-    """An operator who deletes by hand as fast as he can, in part by force. `models`: names or globs"""
+    """Deletes by hand as fast as it can, often by force. `models`: names or globs"""
 
     every_s = EVICT_EVERY_S
 
