@@ -21,7 +21,13 @@ KB = 1 << 10
 MB = 1 << 20
 REPO = "acme/llama"
 CHANGES = {
-    "agent": [("POST", "/v1/touch"), ("POST", "/v1/scan")],
+    "agent": [
+        ("POST", "/v1/touch"),
+        ("POST", "/v1/scan"),
+        ("POST", "/v1/holds"),
+        ("DELETE", "/v1/holds?model=hf:acme/llama@aaaaaaaaaaaa&id=x"),
+        ("POST", "/v1/inuse"),
+    ],
     "coordinator": [
         ("POST", "/v1/cycles"),
         ("POST", "/v1/evictions"),
@@ -206,7 +212,7 @@ def test_method_that_a_path_has_not(target):
         for other in {"GET", "POST", "DELETE"} - {method}:
             if (other, path.split("?")[0]) in {(m, p.split("?")[0]) for m, p in CHANGES[target.program]}:
                 continue
-            if other == "GET" and path.startswith(("/v1/pins", "/v1/evictions")):
+            if other == "GET" and path.startswith(("/v1/pins", "/v1/evictions", "/v1/holds")):
                 continue
             assert target.send(target.request(f"{other} {path} HTTP/1.1", body=b"{}")) == [405]
 
