@@ -306,6 +306,7 @@ def test_storm(make_world, directory, trouble):
 
 
 @pytest.mark.stress
+@pytest.mark.mounts
 @pytest.mark.timeout(SECONDS + 4 * ENDING_S)
 def test_storm_without_access_times(blind, make_world, directory):
     """The same where only the watch tells of a loader between two files."""

@@ -1,21 +1,10 @@
 """Users of the storm who open no file: callers who hold models, and engines that serve them."""
 
-import os
 import time
 
-from larder.storm import Worker
+from larder.storm import UNDONE_S, Worker, places
 
-# A claim may stop a removal that is being undone.
-UNDONE_S = 10
 LOOK_EVERY_S = 0.05
-
-
-def places(model):
-    """Which files are there, found without using them; None: not all are."""
-    try:
-        return [os.lstat(path).st_ino for path in model.paths]
-    except FileNotFoundError:
-        return None
 
 
 class Claimant(Worker):

@@ -14,6 +14,7 @@ from larder.paused import COMMITTED, EARLY
 
 REFILL_AFTER_S = 0.5
 TOUCH_EVERY_S = 0.15
+# A removal that a touch or a claim has stopped is put back within this time.
 UNDONE_S = 10
 EVICT_EVERY_S = 0.1
 TRIES = 6
@@ -103,6 +104,14 @@ class Filler(Worker):
             self.counts["idle"] += 1
 
 
+def places(model):
+    """Looks without using: neither follows a link nor reads. None: not all of it is there."""
+    try:
+        return [os.lstat(path).st_ino for path in model.paths]
+    except FileNotFoundError:
+        return None
+
+
 class Toucher(Worker):
     """Says that it needs a model; told yes, it finds it there for as long as is promised."""
 
@@ -131,15 +140,11 @@ class Toucher(Worker):
 
     @staticmethod
     def places(model, patience_s):
-        """Looks without using: neither follows a link nor reads. None: it is not there."""
+        """What is there as soon as all of it is; None: it does not come back."""
         end = time.monotonic() + patience_s
-        while True:
-            try:
-                return [os.lstat(path).st_ino for path in model.paths]
-            except FileNotFoundError:
-                if time.monotonic() > end:
-                    return None
-                time.sleep(0.01)
+        while (found := places(model)) is None and time.monotonic() <= end:
+            time.sleep(0.01)
+        return found
 
     def judge(self, asked, model, places):
         now = self.places(model, 0)
