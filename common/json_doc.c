@@ -114,6 +114,19 @@ static size_t utf8_length(const unsigned char *p, size_t left)
 	return len;
 }
 
+bool json_doc_is_utf8(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t left = strlen(text), len;
+
+	for (; left > 0; p += len, left -= len) {
+		len = utf8_length(p, left);
+		if (len == 0)
+			return false;
+	}
+	return true;
+}
+
 /* The length of the escape at `p`, which is a backslash, or 0 when it is none (RFC 8259, 7). */
 static size_t escape_length(const char *p, size_t left)
 {

@@ -6,6 +6,7 @@
 #define LARDER_JSON_DOC_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -35,6 +36,9 @@ const char *json_doc_show(const cJSON *item, char *buf, size_t size);
  * 2000000000000000 as 2e+15. The caller frees it with cJSON_Delete().
  */
 cJSON *json_doc_copy(const cJSON *item);
+
+/* Is the text well-formed UTF-8, so that it can stand in a document (RFC 8259, 8.1)? */
+bool json_doc_is_utf8(const char *text);
 
 /*
  * The value on one line. A text may hold whatever bytes a file's name has; what is not UTF-8 in it

@@ -126,6 +126,9 @@ static int apply_owned(const struct setting *row, void *at, const cJSON *value, 
 
 	if (row->type == SETTING_STRING && !cJSON_IsString(value))
 		return refuse(row, value, path, err);
+	/* From the environment or the command line; a file has been looked at. */
+	if (row->type == SETTING_STRING && !json_doc_is_utf8(value->valuestring))
+		return err_set(err, "%s%s: it is not UTF-8", path, row->key);
 	if (row->check != NULL && row->check(value, &why) != 0)
 		return err_set(err, "%s%s: %s", path, row->key, why.text);
 	apply_null(row, at);
