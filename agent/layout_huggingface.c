@@ -448,9 +448,7 @@ static void hf_watch(void *arg, struct watch_plan *plan)
 	struct hf_watch_payloads payloads = {0};
 
 	for (const struct known_repo *known = state->repos; known != NULL; known = known->hh.next)
-		/* One that could not be read has none. */
-		if (known->watch != NULL)
-			hf_watch_plan(known->watch, plan, known->folder, &payloads);
+		hf_watch_plan(known->watch, plan, known->folder, &payloads);
 	hf_watch_plan_store(&state->book, plan, &payloads);
 	/* What the plan has borrowed are the names themselves. */
 	free(payloads.list);

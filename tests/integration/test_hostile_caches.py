@@ -331,6 +331,7 @@ def test_folders_swapped_with_links_while_it_is_deleted(place, where):
     place.agent.wait_model(place.name)
     outcomes = []
     with Exchange(swapped, link) as exchange:
+        wait_until(lambda: exchange.count > 100, what="they are swapped")
         for _ in range(25):
             place.agent.scan()
             answer = place.cluster.coordinators[0].http.post(
@@ -345,7 +346,6 @@ def test_folders_swapped_with_links_while_it_is_deleted(place, where):
                 break
     if os.path.islink(swapped):
         exchange.swap()  # what could not be put back meanwhile can now
-    assert exchange.count > 100
     assert set(outcomes) <= {"deleted", "refused", "failed", "gone"}, outcomes
     wait_until(lambda: trees.left_by_larder(place.root) == [], what="the trash is emptied")
     place.assert_works()
