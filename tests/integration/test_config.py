@@ -159,11 +159,10 @@ def test_file_that_does_not_parse(coordinator, text, named):
     assert str(coordinator.path) in said and named in said
 
 
-def test_not_utf8_is_refused(cluster):
+def test_not_utf8_is_refused(coordinator):
     """A setting that a configuration file could not hold: --print-config would not load again."""
-    coordinator = cluster.coordinator(start=False)
     code, _, err = coordinator.run(env={"LARDER_REDIS_URL": "redis://ab\udca1c"})
-    assert code == 78
+    assert code == BAD_CONFIG
     assert "LARDER_REDIS_URL: redis.url: it is not UTF-8" in err
 
 
