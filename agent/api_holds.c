@@ -297,6 +297,10 @@ void api_post_hold(struct http_request *req, void *arg)
 		/* The caller must not believe that it is there. */
 		holds_drop(agent, wish.id);
 		http_reply_error(req, 409, "it is being deleted");
+	} else if (result.unkept) {
+		http_reply_error(req, 503,
+				 "it is held, but not over a restart of the agent: its "
+				 "journal cannot be written");
 	} else {
 		http_reply_json(
 			req, 200,

@@ -34,17 +34,19 @@ static struct claim_clocks clocks_of(const struct agent *agent)
 }
 
 /* A caller relies on his hold from the answer on, so it is durable before that. */
-static void keep(struct agent *agent, const struct claim *claim)
+static bool keep(struct agent *agent, const struct claim *claim)
 {
 	struct claim_clocks clocks = clocks_of(agent);
 	cJSON *record;
 
 	if (claim->source == USE_OPEN)
-		return; /* found again when it matters */
+		return true; /* found again when it matters */
 	record = journal_record("claim");
 	claim_record_write(record, claim, &clocks);
-	if (journal_claim(agent->journal, claim->id, record, claim->source == USE_HOLD) != 0)
-		log_error("-journal", LOG_STR("reason", strerror(errno)));
+	if (journal_claim(agent->journal, claim->id, record, claim->source == USE_HOLD) == 0)
+		return true;
+	log_error("-journal", LOG_STR("reason", strerror(errno)));
+	return false;
 }
 
 static bool changed(const struct claim *before, const struct claim *claim)
@@ -144,10 +146,10 @@ struct hold_result holds_set(struct agent *agent, struct claim *claim)
 		result.refused = true;
 		return result;
 	}
-	if (keeps) {
-		keep(agent, claim);
+	if (keeps && keep(agent, claim))
 		claim->kept_until = claim->until;
-	}
+	else
+		result.unkept = keeps;
 	use_of(agent, claim, now, &result);
 	if (extends)
 		apply_extension(agent, claim);

@@ -19,6 +19,7 @@ struct hold_result {
 	size_t matched;	 /* models it protects now; more may come */
 	size_t too_late; /* of these: removals that cannot be stopped any more */
 	bool refused;	 /* there are too many claims */
+	bool unkept;	 /* it holds, but could not be written down: not over a restart */
 };
 
 /*

@@ -278,10 +278,13 @@ def test_a_full_disk_costs_no_later_hold(make_disk, cluster, root):
     agent.wait_model(name)
     disk.ballast(disk.available())
     for i in range(5000):
-        agent.http.post("/v1/holds", {"model": name, "ttl": "1s", "who": f"{i:0160}", "id": "same"})
-        if agent.log_contains("event=-journal"):
+        body = {"model": name, "ttl": "1s", "who": f"{i:0160}", "id": "same"}
+        answer = agent.http.post("/v1/holds", body)
+        if answer.status != 200:
             break
-    assert agent.log_contains("event=-journal"), "the reserve is used up"
+    # It holds, but nobody is told that it lasts.
+    assert answer.status == 503 and agent.log_contains("event=-journal"), answer
+    assert [h["id"] for h in agent.http.get_json("/v1/holds")["holds"]] == ["same"]
     (disk.path / "nobodys" / "ballast").unlink()
     hold(agent, model=name, ttl="1h", id="mine")
     agent.kill9()
