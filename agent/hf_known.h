@@ -18,7 +18,7 @@
 /* A revision as it was read last. */
 struct known_revision {
 	struct model_report report; /* name and locator are made when the repository is read */
-	char *samples[HF_SAMPLES];	    /* links whose access times are looked at, below the repo */
+	char *samples[HF_SAMPLES];  /* links whose access times are looked at, below the repo */
 	int64_t found_used_ms;	    /* the newest access time that was there when it was read */
 	int64_t changed_ms;
 	bool armed; /* the next use of each of its files leaves a trace, whichever it is */

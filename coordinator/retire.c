@@ -10,7 +10,7 @@
 
 void retire_if_gone(struct coordinator *c, const struct cluster_node *node, int64_t now_ms)
 {
-	static const enum node_key keys[] = {KEY_STATE,	  KEY_LRU,    KEY_LRU_BEFORE,
+	static const enum node_key keys[] = {KEY_STATE,	   KEY_LRU,    KEY_LRU_BEFORE,
 					     KEY_SIZE_GEN, KEY_STATUS, KEY_HOLD,
 					     KEY_HOLDERS,  KEY_CMD,    KEY_RECEIPTS};
 	struct redis_args args = {0};
