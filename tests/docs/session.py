@@ -26,7 +26,7 @@ CANONICAL = [
     (re.compile(r"\bdisk=\S+"), "disk=D"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)? ?(B|KiB|MiB|GiB|TiB)(?![A-Za-z])"), "SIZE"),
-    (re.compile(r"\b[0-9a-f]{8,}\b"), "HEX"),
+    (re.compile(r"\br?[0-9a-f]{8,}\b"), "HEX"),
     (re.compile(r"\b(\d+(\.\d+)?(ms|s|m|h|d) ?)+(?![\w.])"), "SPAN "),
     (re.compile(r"\d+(\.\d+)?"), "N"),
     (re.compile(r"\bHEX\b"), "N"),
