@@ -16,6 +16,7 @@ ELSEWHERE = {
     "./scripts/demo --root ~/.cache/huggingface/hub": "test_demo.py",
     "./scripts/test": "this suite",
     "./scripts/test unit": "this suite",
+    "LARDER_LONG=1 ./scripts/test integration -- -k storm": "this suite, in its short form",
     "./scripts/bench": "test_the_benchmarks_are_listed",
     "cmake -S . -B build -G Ninja && ninja -C build && sudo cmake --install build": (
         "test_programs_are_installed"
