@@ -185,6 +185,7 @@ static void send_reply(struct http_request *r, int code, const char *type, const
 	struct evhttp_connection *con;
 	struct evkeyvalq *headers;
 	struct evbuffer *body;
+	char length[24];
 
 	if (r->gone) {
 		evhttp_request_free(r->req);
@@ -203,7 +204,12 @@ static void send_reply(struct http_request *r, int code, const char *type, const
 	if (code == 401)
 		evhttp_add_header(headers, "WWW-Authenticate", "Bearer");
 	body = evbuffer_new();
-	evbuffer_add(body, data, len);
+	if (evhttp_request_get_command(r->req) == EVHTTP_REQ_HEAD) {
+		snprintf(length, sizeof(length), "%zu", len);
+		evhttp_add_header(headers, "Content-Length", length);
+	} else {
+		evbuffer_add(body, data, len);
+	}
 	evhttp_send_reply(r->req, code, NULL, body);
 	evbuffer_free(body);
 	request_free(r);

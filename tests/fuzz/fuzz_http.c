@@ -27,10 +27,11 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_redis.h"
 
-#define TOKEN	  "the-token-of-the-fuzzer"
-#define REPLY_MAX (1 << 20)
-#define SWEEP_US  500000 /* of common/http_server.c */
-#define QUICK_US  2000
+#define TOKEN	      "the-token-of-the-fuzzer"
+#define REPLY_MAX     (1 << 20)
+#define SWEEP_US      500000 /* of common/http_server.c */
+#define QUICK_US      2000
+#define CONNECT_TRIES 10000
 
 /*
  * The linker leads calls of event_add here (--wrap): connections that were given up are let go at
@@ -78,6 +79,19 @@ static int connect_to_daemon(void)
 	return -1;
 }
 
+/* It may be starting; a signal of libFuzzer's may come between; ports may be used up for a moment.
+ */
+static int keep_connecting(void)
+{
+	int fd;
+
+	for (int tries = 0; (fd = connect_to_daemon()) < 0; tries++) {
+		REQUIRE(tries < CONNECT_TRIES);
+		usleep(1000);
+	}
+	return fd;
+}
+
 static void write_file(const char *name, const char *text)
 {
 	char path[300];
@@ -104,9 +118,7 @@ static void start(int redis)
 	snprintf(config, sizeof(config), "%s/config.json", dir);
 	REQUIRE(pthread_create(&thread, NULL, run_program, NULL) == 0);
 	pthread_detach(thread);
-	while ((fd = connect_to_daemon()) < 0)
-		usleep(1000);
-	close(fd);
+	close(keep_connecting());
 }
 
 static void make_folder(const char *name)
@@ -154,20 +166,19 @@ struct reply {
 	size_t len;
 };
 
-/* Sends it and reads until the other side has ended. A reset may cut the answer off. */
+/* Sends it and reads until the other side has ended. A reset, or its length, may cut it off. */
 static size_t exchange(const char *data, size_t len, char *reply, bool *reset)
 {
 	struct linger hard = {.l_onoff = 1};
-	int fd = connect_to_daemon();
+	int fd = keep_connecting();
 	size_t used = 0;
 	ssize_t got = 0;
 
-	REQUIRE(fd >= 0);
 	*reset = file_write_all(fd, data, len) != 0;
 	shutdown(fd, SHUT_WR);
 	while (used < REPLY_MAX && (got = read(fd, reply + used, REPLY_MAX - used)) > 0)
 		used += (size_t)got;
-	*reset |= got < 0;
+	*reset |= got < 0 || used == REPLY_MAX;
 	reply[used] = '\0';
 	/* Leaves no TIME_WAIT behind, of which there would soon be too many. */
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));

@@ -207,6 +207,14 @@ def test_method_that_is_not_known(target):
             refused(target, request, 400, 405, 501)
 
 
+def test_head_has_no_body(target):
+    with target.connect() as sock:
+        sock.sendall(target.request("HEAD /v1/status HTTP/1.1"))
+        head, _, body = read_all(sock).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ") and body == b""
+    assert b"Content-Length: " in head and b"Content-Length: 0" not in head
+
+
 def test_method_that_a_path_has_not(target):
     for method, path in (*CHANGES[target.program], ("GET", "/v1/status"), ("GET", "/livez")):
         for other in {"GET", "POST", "DELETE"} - {method}:
