@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/aside.h"
 #include "agent/disk.h"
-#include "common/file_io.h"
 
 #define PATH_SIZE 4200
 #define DEPTH_MAX 64
@@ -29,16 +27,19 @@ struct search {
 /* Does it hold this commit, and nothing else but white space behind it? */
 static bool says(int dir, const char *name, const char *commit)
 {
-	size_t len, own = strlen(commit);
-	char *content = file_read_at(dir, name, REF_MAX, &len, NULL);
-	bool same;
+	size_t own = strlen(commit);
+	char content[REF_MAX + 1];
+	int fd = disk_open_file(dir, name, false); /* leaves no access time */
+	ssize_t len;
 
-	if (content == NULL)
+	if (fd < 0)
 		return false;
-	same = len >= own && memcmp(content, commit, own) == 0 &&
-	       strspn(content + own, " \t\r\n") == len - own;
-	free(content);
-	return same;
+	len = read(fd, content, REF_MAX);
+	close(fd);
+	if (len < (ssize_t)own || memcmp(content, commit, own) != 0)
+		return false;
+	content[len] = '\0';
+	return strspn(content + own, " \t\r\n") == (size_t)len - own;
 }
 
 static int search_entry(const char *name, void *arg);
