@@ -125,7 +125,7 @@ static int reference_valid(int hub_fd, char *line, const char *payload)
 		return 0;
 	dir = disk_open_dir(hub_fd, path);
 	if (dir < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
+		return errno == ENOENT ? 0 : -1;
 	rc = disk_readlink(dir, slash + 7, target, sizeof(target), NULL);
 	if (rc != 0)
 		rc = errno == ENOENT || errno == EINVAL ? 0 : -1;
