@@ -8,9 +8,10 @@
 #include "common/xmem.h"
 
 /*
- * So many events of one directory within WINDOW_MS send it to rest: few, once all directories
- * together have so many that they cost the agent something. Where several models have files, a rest
- * makes all of them look used, and comes later.
+ * So many events of files of a directory within WINDOW_MS send it to rest: few, once all
+ * directories together have so many that they cost the agent something. Where several models have
+ * files, a rest makes all of them look used, and comes later. Folders that are listed, by the
+ * agent's own scans too, never do: a model with many would look used for ever.
  */
 #define WINDOW_MS	  200
 #define BURST		  100
@@ -19,7 +20,6 @@
 #define BURST_SHARED	  1000
 #define BURST_SHARED_BUSY 40
 #define BUSY_SHARED_PER_S 20000
-#define BURST_FOLDERS	  300
 /* One that has just rested goes to rest again at the first event. */
 #define WARM_MS 300
 
@@ -286,8 +286,6 @@ static bool too_many(const struct watch_map *map, const struct watch_dir *dir, s
 {
 	unsigned most;
 
-	if (dir->folders > BURST_FOLDERS)
-		return true;
 	if (dir->all.count > 1)
 		most = busy(map, BUSY_SHARED_PER_S, now) ? BURST_SHARED_BUSY : BURST_SHARED;
 	else if (dir->due.ms != 0 && mono_since(dir->due, now) < WARM_MS)
@@ -297,21 +295,18 @@ static bool too_many(const struct watch_map *map, const struct watch_dir *dir, s
 	return dir->files >= most;
 }
 
-static void count(struct watch_map *map, struct watch_dir *dir, bool file, struct mono now)
+static void count_file(struct watch_map *map, struct watch_dir *dir, struct mono now)
 {
 	if (mono_since(dir->window, now) > WINDOW_MS) {
 		dir->window = now;
-		dir->files = dir->folders = 0;
+		dir->files = 0;
 	}
-	if (file)
-		dir->files++;
-	else
-		dir->folders++;
+	dir->files++;
 	if (!too_many(map, dir, now) || !may_rest(map, dir))
 		return;
 	dir->resting = true;
 	dir->due.ms = now.ms + WATCH_REST_MS;
-	dir->files = dir->folders = 0;
+	dir->files = 0;
 	DL_APPEND(map->resting, dir);
 	map->rests++;
 	turn(map, dir);
@@ -414,10 +409,8 @@ void watch_map_event(struct watch_map *map, const struct watch_key *key, unsigne
 		map->strays++;
 		return;
 	}
-	if ((what & WATCH_FOLDER) != 0 || *text == '\0' || beside_the_model(text)) {
-		count(map, dir, false, now);
+	if ((what & WATCH_FOLDER) != 0 || *text == '\0' || beside_the_model(text))
 		return;
-	}
 	if (dir->names != NULL)
 		HASH_FIND_STR(dir->names, text, name);
 	sets[0] = &dir->always;
@@ -430,7 +423,8 @@ void watch_map_event(struct watch_map *map, const struct watch_key *key, unsigne
 			note(map, sets[s]->list[i], now);
 	}
 	/* A file that belongs to nothing is no reason to let models look used. */
-	count(map, dir, sets[0]->count > 0 || sets[1] != NULL, now);
+	if (sets[0]->count > 0 || sets[1] != NULL)
+		count_file(map, dir, now);
 }
 
 void watch_map_overflow(struct watch_map *map, bool (*blind)(int root, void *arg), void *arg,

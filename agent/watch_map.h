@@ -71,7 +71,7 @@ struct watch_dir {
 	struct watch_set all;	 /* every model with files in it */
 	struct watch_set always; /* models that all names belong to */
 	struct watch_name *names;
-	unsigned files, folders; /* events since `window` */
+	unsigned files; /* events of these since `window` */
 	struct mono window;
 	struct mono due;	       /* the end of its rest; 0: it has not rested yet */
 	struct watch_dir *prev, *next; /* in `resting` */

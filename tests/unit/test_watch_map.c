@@ -315,18 +315,16 @@ static void test_restless(void **state)
 	assert_false(dir->resting);
 }
 
-/* Listing folders costs too, but a few looks are not a use. */
+/* The agent's own scans list them too: no number of looks is a use. */
 static void test_many_looks_at_folders(void **state)
 {
 	struct watch_map *map = *state;
 	struct watch_dir *dir = put_models(map, 1, 0, "a", 1000);
 
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 100000; i++)
 		event(map, 1, WATCH_OPENED | WATCH_FOLDER, "", 2000);
 	assert_false(dir->resting);
 	assert_string_equal(news(map), "");
-	event(map, 1, WATCH_OPENED | WATCH_FOLDER, "", 2000);
-	assert_true(dir->resting);
 }
 
 static void test_dropped_while_it_rests(void **state)
