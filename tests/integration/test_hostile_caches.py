@@ -14,15 +14,9 @@ import pytest
 
 from larder import trees
 from larder.caches import A, Cache, age_everything, folder_of
-from larder.hostile import (
-    Exchange,
-    Outside,
-    as_nobody,
-    as_root,
-    in_mount_namespace,
-    remove_tree,
-)
+from larder.hostile import Exchange, Outside, as_nobody, in_mount_namespace, remove_tree
 from larder.removals import CASES, REPO
+from larder.rights import as_root
 from larder.wait import wait_until
 
 LAYOUTS = ("huggingface", "directory")

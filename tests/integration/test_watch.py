@@ -11,9 +11,10 @@ import time
 import pytest
 
 from larder.caches import A, B, Cache, age_everything, model_name
-from larder.mounts import Blind, as_root, in_another_mount_namespace
+from larder.mounts import Blind, in_another_mount_namespace
 from larder.openers import look, look_often
 from larder.removals import CASES, DAY, REPO, SIZE, Case
+from larder.rights import as_root
 from larder.trees import left_by_larder
 from larder.wait import stays, wait_until
 

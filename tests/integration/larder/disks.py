@@ -4,16 +4,9 @@ import os
 import pathlib
 import subprocess
 
+from larder.rights import as_root
+
 MIB = 1 << 20
-
-
-def as_root(*argv):
-    """Runs a command that needs the rights of root; asks sudo for them where we are not root."""
-    argv = [str(a) for a in argv]
-    if os.geteuid() != 0:
-        argv = ["sudo", *argv]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == 0, f"{argv}: {done.stderr or done.stdout}"
 
 
 class Disk:

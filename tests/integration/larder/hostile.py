@@ -1,4 +1,4 @@
-"""What is not a model's, around a model: nothing of it may change. And acts that need rights."""
+"""What is not a model's, around a model: nothing of it may change."""
 
 import ctypes
 import os
@@ -9,17 +9,12 @@ import threading
 
 from larder import trees
 from larder.caches import age_everything
+from larder.rights import prefix
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 NOBODY = 65534
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def as_root(*argv):
-    """Runs something that needs the right to; tests themselves may be anybody's."""
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*prefix, *map(str, argv)], check=True, timeout=60)
 
 
 class Outside:
@@ -85,8 +80,7 @@ def in_mount_namespace(agent, script):
         who = [f"--reuid={os.geteuid()}", f"--regid={os.getegid()}", "--init-groups"]
         inner = ["setpriv", *who, "--", *inner]
     unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script + '\nexec "$@"']
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
-    agent.process.argv = [*prefix, *unshare, "sh", *inner]
+    agent.process.argv = [*prefix("-E"), *unshare, "sh", *inner]
 
 
 def as_nobody(agent, redis, *paths):

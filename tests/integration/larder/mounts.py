@@ -1,18 +1,8 @@
 """File systems and name spaces of a test's own, which need the rights of root."""
 
-import os
 import pathlib
-import subprocess
 
-
-def as_root(*argv):
-    """Runs a command that needs the rights of root; asks sudo for them where we are not root."""
-    argv = [str(a) for a in argv]
-    if os.geteuid() != 0:
-        argv = ["sudo", *argv]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == 0, f"{argv}: {done.stderr or done.stdout}"
-    return done.stdout
+from larder.rights import as_root
 
 
 class Blind:
