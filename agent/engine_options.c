@@ -1,13 +1,13 @@
 /* The setting "engines". */
 #include "agent/engine_options.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/json_doc.h"
 #include "common/setting.h"
+#include "common/url_part.h"
 #include "common/xmem.h"
 
 #define ENGINES_MAX 1000
@@ -38,32 +38,15 @@ static int check_engine(const cJSON *value, struct err *err)
 	return err_set(err, "found \"%.40s\"; allowed are %s", value->valuestring, known);
 }
 
-static bool lacks(CURLU *url, CURLUPart part)
-{
-	char *text = NULL;
-	bool is_lacking = curl_url_get(url, part, &text, 0) != CURLUE_OK;
-
-	curl_free(text);
-	return is_lacking;
-}
-
-static bool is(CURLU *url, CURLUPart part, const char *wanted)
-{
-	char *text = NULL;
-	bool same = curl_url_get(url, part, &text, 0) == CURLUE_OK && strcmp(text, wanted) == 0;
-
-	curl_free(text);
-	return same;
-}
-
 /* A server and nothing more: what is asked of it is the engine's own. */
 static bool is_server(CURLU *url, const char *text)
 {
 	return curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-	       (is(url, CURLUPART_SCHEME, "http") || is(url, CURLUPART_SCHEME, "https")) &&
-	       is(url, CURLUPART_PATH, "/") && lacks(url, CURLUPART_USER) &&
-	       lacks(url, CURLUPART_PASSWORD) && lacks(url, CURLUPART_QUERY) &&
-	       lacks(url, CURLUPART_FRAGMENT) && strpbrk(text, "?#@\\ ") == NULL;
+	       (url_has(url, CURLUPART_SCHEME, "http") ||
+		url_has(url, CURLUPART_SCHEME, "https")) &&
+	       url_has(url, CURLUPART_PATH, "/") && url_lacks(url, CURLUPART_USER) &&
+	       url_lacks(url, CURLUPART_PASSWORD) && url_lacks(url, CURLUPART_QUERY) &&
+	       url_lacks(url, CURLUPART_FRAGMENT) && strpbrk(text, "?#@\\ ") == NULL;
 }
 
 static int check_url(const cJSON *value, struct err *err)

@@ -11,6 +11,13 @@
 		.allowed = "URL", .def = "http://127.0.0.1:9481", .help = "the agent"    \
 	}
 
+/* The options of a command that has no other. */
+struct agent_options {
+	char *agent;
+};
+
+extern const struct setting agent_options[];
+
 /* As cmd_show, with the agent at `url`. */
 int agent_show(const struct cli *cli, const char *url, const struct client_request *request,
 	       int (*show)(const cJSON *answer));
@@ -20,6 +27,10 @@ int agent_show(const struct cli *cli, const char *url, const struct client_reque
  * it.
  */
 cJSON *agent_what(const char *operand) MUST_USE;
+
+/* Posts just that to `path`, as agent_show. */
+int agent_post(const struct cli *cli, const char *url, const char *path, const char *operand,
+	       int (*show)(const cJSON *answer));
 
 /* The help's paragraph on both. */
 #define AGENT_WHAT_NOTES                                                                          \

@@ -1,7 +1,6 @@
 /* One HTTP request by libcurl, and what its outcome means for the exit code. */
 #include "cli/client.h"
 
-#include <curl/curl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sysexits.h>
 
 #include "common/json_doc.h"
+#include "common/url_part.h"
 #include "common/version.h"
 #include "common/xmem.h"
 
@@ -16,24 +16,6 @@
 #define CONNECT_TIMEOUT_MS 10000
 
 /* ---- the address ---- */
-
-static bool url_lacks(CURLU *url, CURLUPart part)
-{
-	char *text = NULL;
-	bool lacks = curl_url_get(url, part, &text, 0) != CURLUE_OK;
-
-	curl_free(text);
-	return lacks;
-}
-
-static bool url_has(CURLU *url, CURLUPart part, const char *wanted)
-{
-	char *text = NULL;
-	bool same = curl_url_get(url, part, &text, 0) == CURLUE_OK && strcmp(text, wanted) == 0;
-
-	curl_free(text);
-	return same;
-}
 
 /* NULL with a sentence when it is no server's URL. */
 static CURLU *url_parse(const char *text, struct err *err)

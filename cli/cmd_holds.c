@@ -6,15 +6,6 @@
 #include "cli/field.h"
 #include "cli/table.h"
 
-struct options {
-	char *agent;
-};
-
-static const struct setting options[] = {
-	AGENT_OPTION(struct options),
-	SETTING_END,
-};
-
 static void add(struct table *t, const cJSON *hold, const char *model)
 {
 	table_text(t, field_text(hold, "id"));
@@ -49,7 +40,7 @@ static int show(const cJSON *answer)
 
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
 {
-	const struct options *o = base;
+	const struct agent_options *o = base;
 
 	(void)operands;
 	return agent_show(cli, o->agent,
@@ -60,8 +51,8 @@ const struct cmd cmd_holds = {
 	.name = "holds",
 	.operands = "",
 	.summary = "what keeps models on this host: callers, engines, pods, open files",
-	.options = options,
-	.size = sizeof(struct options),
+	.options = agent_options,
+	.size = sizeof(struct agent_options),
 	.notes =
 		"SOURCE is hold (a caller asked), probe (an engine serves it), pod (a pod mentions "
 		"it) or\n"

@@ -4,17 +4,7 @@
 #include <sysexits.h>
 
 #include "cli/agent_option.h"
-#include "cli/args.h"
 #include "cli/field.h"
-
-struct options {
-	char *agent;
-};
-
-static const struct setting options[] = {
-	AGENT_OPTION(struct options),
-	SETTING_END,
-};
 
 static int show(const cJSON *answer)
 {
@@ -35,15 +25,9 @@ static int show(const cJSON *answer)
 
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
 {
-	const struct options *o = base;
-	cJSON *body = agent_what(cmd_operand(operands, 0));
-	int code = agent_show(
-		cli, o->agent,
-		&(struct client_request){.method = "POST", .path = "/v1/inuse", .body = body},
-		show);
+	const struct agent_options *o = base;
 
-	cJSON_Delete(body);
-	return code;
+	return agent_post(cli, o->agent, "/v1/inuse", cmd_operand(operands, 0), show);
 }
 
 const struct cmd cmd_inuse = {
@@ -52,8 +36,8 @@ const struct cmd cmd_inuse = {
 	.summary = "whether a model's files are open or mapped on this host, and by whom",
 	.min_operands = 1,
 	.max_operands = 1,
-	.options = options,
-	.size = sizeof(struct options),
+	.options = agent_options,
+	.size = sizeof(struct agent_options),
 	.notes = AGENT_WHAT_NOTES
 	"The answer is yes, no or unknown (the file system cannot tell). Engines that have loaded\n"
 	"a model have closed its files: `larderctl models --why` says what else is known. Names "

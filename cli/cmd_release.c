@@ -1,15 +1,5 @@
 /* larderctl release: ends a hold before its time. */
 #include "cli/agent_option.h"
-#include "cli/args.h"
-
-struct options {
-	char *agent;
-};
-
-static const struct setting options[] = {
-	AGENT_OPTION(struct options),
-	SETTING_END,
-};
 
 static int show(const cJSON *answer)
 {
@@ -18,7 +8,7 @@ static int show(const cJSON *answer)
 
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
 {
-	const struct options *o = base;
+	const struct agent_options *o = base;
 	const struct client_param params[] = {{"id", cmd_operand(operands, 0)}, {0}};
 
 	return agent_show(
@@ -33,8 +23,8 @@ const struct cmd cmd_release = {
 	.summary = "end a hold on this host before its time",
 	.min_operands = 1,
 	.max_operands = 1,
-	.options = options,
-	.size = sizeof(struct options),
+	.options = agent_options,
+	.size = sizeof(struct agent_options),
 	.notes = "ID is what `larderctl hold` printed. The model counts as used until now.\n\n"
 		 "Example:\n"
 		 "  larderctl release train-7\n",

@@ -1,15 +1,5 @@
 /* larderctl touch: tells the agent of this host that a model is used now. */
 #include "cli/agent_option.h"
-#include "cli/args.h"
-
-struct options {
-	char *agent;
-};
-
-static const struct setting options[] = {
-	AGENT_OPTION(struct options),
-	SETTING_END,
-};
 
 static int show(const cJSON *answer)
 {
@@ -18,15 +8,9 @@ static int show(const cJSON *answer)
 
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
 {
-	const struct options *o = base;
-	cJSON *body = agent_what(cmd_operand(operands, 0));
-	int code = agent_show(
-		cli, o->agent,
-		&(struct client_request){.method = "POST", .path = "/v1/touch", .body = body},
-		show);
+	const struct agent_options *o = base;
 
-	cJSON_Delete(body);
-	return code;
+	return agent_post(cli, o->agent, "/v1/touch", cmd_operand(operands, 0), show);
 }
 
 const struct cmd cmd_touch = {
@@ -35,8 +19,8 @@ const struct cmd cmd_touch = {
 	.summary = "tell the agent of this host that a model is used now",
 	.min_operands = 1,
 	.max_operands = 1,
-	.options = options,
-	.size = sizeof(struct options),
+	.options = agent_options,
+	.size = sizeof(struct agent_options),
 	.notes = AGENT_WHAT_NOTES "\n"
 				  "Examples:\n"
 				  "  larderctl touch hf:gpt2@607a30d783df\n"
