@@ -13,8 +13,8 @@ function(larder_benchmark name)
 endfunction()
 
 # The coordinator's pause between two windows is taken out by the linker, in benchmarks only.
-larder_benchmark(selection SOURCES tests/bench/coord.c tests/bench/rival.c
-	LIBRARIES larder_coordinator_parts OPTIONS -Wl,--wrap=event_add)
+larder_benchmark(selection SOURCES tests/bench/agents.c tests/bench/coord.c tests/bench/rival.c
+	LIBRARIES larder_agent_parts larder_coordinator_parts OPTIONS -Wl,--wrap=event_add)
 
 larder_benchmark(beat SOURCES tests/bench/agents.c LIBRARIES larder_agent_parts)
 
@@ -34,7 +34,8 @@ larder_benchmark(delete SOURCES tests/bench/caches.c LIBRARIES larder_agent_part
 larder_benchmark(use SOURCES tests/bench/caches.c)
 add_dependencies(bench_use larder-agent)
 
-larder_benchmark(footprint SOURCES tests/bench/caches.c)
+larder_benchmark(footprint SOURCES tests/bench/agents.c tests/bench/caches.c
+	LIBRARIES larder_agent_parts)
 add_dependencies(bench_footprint larder-agent larder-coordinator)
 target_compile_definitions(bench_footprint PRIVATE
 	LARDER_AGENT="$<TARGET_FILE:larder-agent>"

@@ -148,17 +148,6 @@ static void use_models(struct run *run, size_t node)
 	run->first[node] = (first + MODELS_USED) % MODELS;
 }
 
-/* As said_acknowledged does. */
-static void acknowledge(const struct said *said, int64_t redis_now)
-{
-	for (size_t i = 0; i < said->use_count; i++) {
-		struct model *model;
-
-		HASH_FIND_STR(said->agent->inventory.models, said->uses[i].model, model);
-		use_acknowledged(&model->use, redis_now, said->uses[i].age_ms, 0);
-	}
-}
-
 static void got_beat(const redisReply *reply, const char *why, void *arg)
 {
 	struct asked *asked = arg;
@@ -176,7 +165,7 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 				     sizeof(*run->took_ms));
 		run->took_ms[run->took_count++] = bench_ms_since(asked->at_ns);
 	}
-	acknowledge(asked->said, strtoll(reply->element[1]->str, NULL, 10));
+	said_acknowledged(asked->said, strtoll(reply->element[1]->str, NULL, 10));
 	said_free(asked->said);
 	free(asked);
 }
@@ -189,7 +178,7 @@ static void beat_once(struct run *run)
 	use_models(run, run->next);
 	asked->run = run;
 	asked->said = said_new(NULL, agent);
-	message_beat(&run->args, asked->said, fleet_incarnation());
+	message_beat(&run->args, asked->said, agents_incarnation());
 	if (run->measuring)
 		run->touches += asked->said->use_count;
 	asked->at_ns = bench_now_ns();
@@ -375,8 +364,8 @@ static void make_agents(struct run *run)
 	run->agents = xcalloc(run->fleet.nodes, sizeof(struct agent *));
 	run->models = xcalloc(run->fleet.nodes * MODELS, sizeof(struct model *));
 	run->first = xcalloc(run->fleet.nodes, sizeof(*run->first));
+	agents_register(&run->fleet, &run->server, run->agents);
 	for (size_t i = 0; i < run->fleet.nodes; i++) {
-		run->agents[i] = agents_new(&run->fleet, i, &run->server, true);
 		run->agents[i]->options.beat_interval_ms = BEAT_INTERVAL_MS(run);
 		for (struct model *m = run->agents[i]->inventory.models; m != NULL;
 		     m = m->hh.next) {
@@ -414,7 +403,6 @@ int main(int argc, char **argv)
 		run.fleet.nodes = 100;
 	bench_raise_file_limit();
 	server_start(&run.server, "larder");
-	fleet_register(&run.fleet, &run.server);
 	make_agents(&run);
 	bench_quiet_log();
 	log_setup("agent", LOG_LEVEL_INFO, LOG_FORMAT_LOGFMT);

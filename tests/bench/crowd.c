@@ -9,6 +9,7 @@
 
 #include "agent/beat.h"
 #include "agent/orders.h"
+#include "agent/sources.h"
 #include "common/log.h"
 #include "common/xmem.h"
 #include "tests/bench/agents.h"
@@ -140,7 +141,7 @@ void __wrap_worker_scan(struct worker *worker)
 static void start_agent(size_t node)
 {
 	struct seat *seat = &place.seats[node];
-	struct agent *agent = agents_new(place.fleet, node, place.server, false);
+	struct agent *agent = agents_new(place.fleet, node, place.server);
 	char *dir = xasprintf("%s/journal-%zu", bench_dir(), node);
 	struct err err;
 
@@ -150,6 +151,9 @@ static void start_agent(size_t node)
 	if (agent->journal == NULL)
 		bench_fail("%s", err.text);
 	agent->orders = orders_new(agent);
+	agent->sources = sources_start(agent, &err);
+	if (agent->sources == NULL)
+		bench_fail("%s", err.text);
 	agent->beat = beat_new(agent, &err);
 	if (agent->beat == NULL)
 		bench_fail("%s", err.text);

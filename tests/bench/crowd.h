@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "tests/bench/fleet.h"
+#include "tests/bench/server.h"
 
 #define CROWD_HEARD_MAX 20000
 

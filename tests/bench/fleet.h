@@ -1,6 +1,6 @@
 /*
- * A made-up cluster: nodes with models of realistic names, some not used for long, written to
- * Redis by the agents' own scripts. The same cluster in every run.
+ * A made-up cluster: nodes with models of realistic names, some not used for long. The same cluster
+ * in every run.
  */
 #ifndef LARDER_BENCH_FLEET_H
 #define LARDER_BENCH_FLEET_H
@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "tests/bench/server.h"
 
 #define FLEET_THRESHOLD_MS INT64_C(604800000) /* 7 days, the default of unused_threshold */
 #define FLEET_NODE_SIZE	   32
@@ -32,13 +30,8 @@ int64_t fleet_age_ms(const struct fleet *fleet, size_t node, size_t model);
 /* Models unused for longer than the threshold. */
 size_t fleet_expired(const struct fleet *fleet);
 
-/* The generation and size that are registered, as they stand in Redis. */
-void fleet_size(size_t node, size_t model, char *buf, size_t size);
-
-/* The incarnation that each node registers with. */
-const char *fleet_incarnation(void);
-
-/* Registers all nodes by register.lua, and lets each beat once by beat.lua. */
-void fleet_register(const struct fleet *fleet, struct server *server);
+/* What deleting it would free, and the generation of its files. */
+int64_t fleet_bytes(size_t node, size_t model);
+uint64_t fleet_generation(size_t node, size_t model);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/bench/agents.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/caches.h"
 #include "tests/bench/fleet.h"
@@ -149,7 +150,7 @@ int main(int argc, char **argv)
 		models = 10;
 	}
 	server_start(&server, "larder");
-	fleet_register(&fleet, &server);
+	agents_register(&fleet, &server, NULL);
 	measure_redis(&server);
 	measure_coordinator(&server);
 	make_caches(models);

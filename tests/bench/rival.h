@@ -6,6 +6,7 @@
 #define LARDER_BENCH_RIVAL_H
 
 #include "tests/bench/fleet.h"
+#include "tests/bench/server.h"
 
 /* Writes the same models, one hash each. */
 void rival_register(const struct fleet *fleet, struct server *server);

@@ -7,6 +7,7 @@
 
 #include "common/xmem.h"
 #include "coordinator/leader.h"
+#include "tests/bench/agents.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/coord.h"
 #include "tests/bench/fleet.h"
@@ -175,7 +176,7 @@ int main(int argc, char **argv)
 		run.fleet.nodes = SMALL_NODES;
 	server_start(&run.larder, "larder");
 	server_start(&run.other, "other");
-	fleet_register(&run.fleet, &run.larder);
+	agents_register(&run.fleet, &run.larder, NULL);
 	rival_register(&run.fleet, &run.other);
 	run.expired = fleet_expired(&run.fleet);
 	bench_say("%zu victims; memory %.0f MiB and %.0f MiB", run.expired,
