@@ -123,16 +123,22 @@ static void look(struct sight *sight)
 	nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 }
 
-/* It has ended: all is done by then, even where others have filled the room in the meantime. */
+/* It has ended; what cannot be seen by then may be seen a little later. */
 static void end_sight(struct sight *sight, struct way *way, int round)
 {
-	double now_ms = bench_ms_since(sight->began_ns);
+	int64_t ended_ns = bench_now_ns();
 
 	if (access(sight->run->model, F_OK) == 0)
 		bench_fail("%s is still there", sight->run->model);
-	way->gone_ms[round] = sight->gone_ms != 0 ? sight->gone_ms : now_ms;
-	way->back_ms[round] = sight->back_ms != 0 ? sight->back_ms : now_ms;
-	bench_sleep_ms(bench_small() ? TAIL_MS / 10 : TAIL_MS);
+	while (bench_ms_since(ended_ns) < (bench_small() ? TAIL_MS / 10 : TAIL_MS))
+		look(sight);
+	/* The few bytes of --small may come free unseen: others write and remove files too. */
+	if (sight->back_ms == 0 && !bench_small())
+		bench_fail("%" PRId64 " bytes were removed and did not come free; somebody else "
+			   "writes to the disk of %s",
+			   sight->bytes, bench_dir());
+	way->gone_ms[round] = sight->gone_ms;
+	way->back_ms[round] = sight->back_ms;
 	way->p99_ms[round] =
 		samples_percentile(sight->run->samples, sight->began_ns, bench_now_ns(), 0.99);
 }
@@ -224,14 +230,12 @@ static void remove_by_larder(struct run *run, int64_t bytes, struct way *way, in
 
 static int64_t make_model(struct run *run, const struct caches_shape *shape)
 {
-	struct caches_sum sum;
-
 	rmdir(run->cache);
 	caches_make_directory(run->cache, shape);
-	sum = caches_count(run->cache);
 	caches_settle(run->cache);
 	caches_cool(run->cache);
-	return sum.file_bytes;
+	/* Only now: how many blocks a file takes is settled when they are written. */
+	return caches_count(run->cache).file_bytes;
 }
 
 static void say(const char *what, const char *which, double *larder, double *other)
