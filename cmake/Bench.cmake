@@ -31,8 +31,10 @@ target_compile_definitions(bench_scan PRIVATE
 
 larder_benchmark(delete SOURCES tests/bench/caches.c LIBRARIES larder_agent_parts)
 # It runs the agent's program itself.
-larder_benchmark(use SOURCES tests/bench/caches.c)
+larder_benchmark(use SOURCES tests/bench/caches.c tests/bench/engines.c)
 add_dependencies(bench_use larder-agent)
+target_compile_definitions(bench_use PRIVATE
+	BENCH_ENGINE_DATA="${CMAKE_CURRENT_SOURCE_DIR}/tests/data/engines")
 
 larder_benchmark(footprint SOURCES tests/bench/agents.c tests/bench/caches.c
 	LIBRARIES larder_agent_parts)
