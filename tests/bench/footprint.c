@@ -75,10 +75,10 @@ static void measure_redis(struct server *server)
 	say_memory("redis_rss_mib", server->pid, "VmRSS:");
 }
 
-static void measure_coordinator(const struct server *server)
+static void measure_coordinator(const struct server *server, size_t nodes)
 {
 	struct daemon_run run;
-	char url[160];
+	char url[160], words[64];
 
 	snprintf(url, sizeof(url), "LARDER_REDIS_URL=%s", server->url);
 	/* The made-up nodes beat once; what is issued to them stays open. */
@@ -87,7 +87,9 @@ static void measure_coordinator(const struct server *server)
 				    "LARDER_CHECK_INTERVAL=1s", "LARDER_NODE_TIMEOUT=1d", NULL});
 	wait_lines(&run, "event=+leader", 1);
 	wait_lines(&run, "event=+evict-sent", 1);
-	bench_sleep_ms(CYCLES * (bench_small() ? 100 : 1500));
+	/* Those after the first have nothing left to issue, so they end. */
+	snprintf(words, sizeof(words), " nodes=%zu live=%zu ", nodes, nodes);
+	wait_lines(&run, words, bench_small() ? 1 : CYCLES);
 	say_memory("coordinator_rss_mib", run.pid, "VmRSS:");
 	say_memory("coordinator_peak_mib", run.pid, "VmHWM:");
 	bench_end(run.pid);
@@ -152,7 +154,7 @@ int main(int argc, char **argv)
 	server_start(&server, "larder");
 	agents_register(&fleet, &server, NULL);
 	measure_redis(&server);
-	measure_coordinator(&server);
+	measure_coordinator(&server, fleet.nodes);
 	make_caches(models);
 	measure_agent(&server, "huggingface", "agent_rss_mib", models);
 	measure_agent(&server, "directory", "agent_rss_directory_mib", models);
