@@ -1,6 +1,7 @@
 /* What the fuzz targets share. */
 #include "tests/fuzz/fuzz.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,20 @@ char *fuzz_line(char **text)
 	if (end != NULL)
 		*end = '\0';
 	return line;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+void fuzz_remove(const char *path)
+{
+	if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) != 0)
+		fprintf(stderr, "%s is left\n", path);
 }
 
 uint64_t fuzz_choose(void *arg, uint64_t bound)

@@ -24,6 +24,9 @@ char *fuzz_text(const uint8_t *data, size_t size);
 /* Cuts the first line off a text: returns it, `*text` goes on behind it, or is NULL at the end. */
 char *fuzz_line(char **text);
 
+/* Removes a directory with all that is in it. */
+void fuzz_remove(const char *path);
+
 /* An input as a run of choices; when it is used up, every further choice is 0. */
 struct fuzz_choices {
 	const uint8_t *data;

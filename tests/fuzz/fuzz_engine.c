@@ -77,8 +77,8 @@ static void check_metrics(const struct engine *engine, const char *text, size_t 
 	read_metrics(&pieces, text, len, PIECE);
 	REQUIRE(whole.view.counted == pieces.view.counted);
 	REQUIRE(whole.view.asleep == pieces.view.asleep);
-	REQUIRE(memcmp(&whole.view.work, &pieces.view.work, sizeof(double)) == 0);
-	REQUIRE(memcmp(&whole.view.running, &pieces.view.running, sizeof(double)) == 0);
+	REQUIRE(whole.view.work == pieces.view.work);
+	REQUIRE(whole.view.running == pieces.view.running);
 	probe_count_take(&count, &whole.view, now, 2000);
 	probe_count_take(&count, &whole.view, now, 1);
 	REQUIRE(!count.known || count.last.ms <= now.ms);

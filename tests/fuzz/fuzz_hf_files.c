@@ -62,21 +62,23 @@ static void make_folders(const char *const *paths)
 
 static void make_cache(void)
 {
-	static const char *const folders[] = {"blobs",
-					      "blobs/" PREFIX,
-					      "models--a--b",
-					      "models--a--b/blobs",
-					      "models--a--b/refs",
-					      "models--a--b/snapshots",
-					      "models--a--b/snapshots/" COMMIT,
-					      "models--c--d",
-					      "models--c--d/blobs",
-					      "datasets--e",
-					      "datasets--e/blobs",
-					      "spaces--f",
-					      "spaces--f/blobs",
-					      "trash",
-					      NULL};
+	static const char *const folders[] = {
+		"blobs",
+		"blobs/" PREFIX, /* NOLINT(bugprone-suspicious-missing-comma) */
+		"models--a--b",
+		"models--a--b/blobs",
+		"models--a--b/refs",
+		"models--a--b/snapshots",
+		"models--a--b/snapshots/" COMMIT,
+		"models--c--d",
+		"models--c--d/blobs",
+		"datasets--e",
+		"datasets--e/blobs",
+		"spaces--f",
+		"spaces--f/blobs",
+		"trash",
+		NULL,
+	};
 	char absolute[400];
 
 	make_folders(folders);
@@ -93,11 +95,7 @@ static void make_cache(void)
 
 static void clean(void)
 {
-	char command[300];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", base);
-	if (system(command) != 0)
-		fprintf(stderr, "%s is left\n", base);
+	fuzz_remove(base);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -131,11 +131,7 @@ static void make_folder(const char *name)
 
 static void clean(void)
 {
-	char command[300];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	if (system(command) != 0)
-		fprintf(stderr, "%s is left\n", dir);
+	fuzz_remove(dir);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -198,7 +194,7 @@ static struct reply read_reply(const char *text, size_t len)
 	REQUIRE(strlen(text) == len && strncmp(text, "HTTP/", 5) == 0 && end != NULL);
 	/* What evhttp answers by itself has the version of the request, whatever that is. */
 	REQUIRE(strspn(text + 5, "-0123456789.") == strcspn(text + 5, " "));
-	reply.status = atoi(strchr(text, ' '));
+	reply.status = (int)strtol(strchr(text, ' '), NULL, 10);
 	REQUIRE(reply.status >= 200 && reply.status < 600 && reply.status != 500);
 	reply.body = end + 4;
 	reply.len = len - (size_t)(reply.body - text);

@@ -6,8 +6,8 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -15,6 +15,7 @@
 
 #include "common/file_io.h"
 #include "common/redis_script.h"
+#include "common/xmem.h"
 #include "tests/fuzz/fuzz.h"
 
 #define INFO "redis_version:7.0.0\r\nrun_id:1\r\nrole:master\r\nmaxmemory_policy:noeviction\r\n"
@@ -105,12 +106,13 @@ static void answer(int fd, const redisReply *command)
 
 static void *serve(void *arg)
 {
-	int fd = (int)(intptr_t)arg;
+	int *owned = arg, fd = *owned;
 	redisReader *reader = redisReaderCreate();
 	int on = 1;
 	char buf[65536];
 	ssize_t got;
 
+	free(owned);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	while ((got = read(fd, buf, sizeof(buf))) > 0) {
 		void *command = NULL;
@@ -128,14 +130,15 @@ static void *serve(void *arg)
 
 static void *accept_all(void *arg)
 {
-	int listener = (int)(intptr_t)arg;
+	const int *listener = arg;
 
 	for (;;) {
-		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		int *fd = xcalloc(1, sizeof(*fd));
 		pthread_t thread;
 
-		REQUIRE(fd >= 0);
-		REQUIRE(pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0);
+		*fd = accept4(*listener, NULL, NULL, SOCK_CLOEXEC);
+		REQUIRE(*fd >= 0);
+		REQUIRE(pthread_create(&thread, NULL, serve, fd) == 0);
 		pthread_detach(thread);
 	}
 	return NULL;
@@ -144,13 +147,15 @@ static void *accept_all(void *arg)
 int fuzz_redis_start(void)
 {
 	pthread_t thread;
-	int port, listener = fuzz_listen(&port);
+	static int listener; /* for as long as the thread runs */
+	int port;
 	sigset_t all, before;
 
+	listener = fuzz_listen(&port);
 	/* Signals are libFuzzer's; its threads inherit that they are not for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	REQUIRE(pthread_create(&thread, NULL, accept_all, (void *)(intptr_t)listener) == 0);
+	REQUIRE(pthread_create(&thread, NULL, accept_all, &listener) == 0);
 	pthread_detach(thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return port;
