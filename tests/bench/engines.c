@@ -147,7 +147,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 static int port_of(struct evhttp_bound_socket *bound)
 {
-	struct sockaddr_in address;
+	struct sockaddr_in address = {0};
 	socklen_t size = sizeof(address);
 
 	if (getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &size) != 0)
