@@ -115,7 +115,9 @@ deps_test() {
 	deps_apt libc6-dbg || return 1
 	deps_command shellcheck shellcheck || return 1
 	deps_command openssl openssl || return 1
+	deps_command git git || return 1
 	PATH=$PATH:/sbin:/usr/sbin deps_command mkfs.ext4 e2fsprogs || return 1
+	PATH=$PATH:/sbin:/usr/sbin deps_command capsh libcap2-bin || return 1
 	if ! command -v node >/dev/null; then
 		deps_apt nodejs || return 1
 	fi
