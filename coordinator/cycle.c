@@ -43,6 +43,7 @@ struct cycle {
 	size_t whole_count, whole_next;
 	const char *const *window; /* what is being read */
 	size_t window_count;
+	void (*take)(struct cycle *cycle, struct cluster *window); /* what was read */
 	int64_t *cutoffs;
 
 	struct pins pins;
@@ -253,37 +254,26 @@ static bool read_whole(const struct cycle *cy, const struct limits *limits,
 	return !cy->result->act || limits->min_copies > 0 || cy->budget.bytes != INT64_MAX;
 }
 
-static void on_expired(struct cluster *read, const char *why, void *arg)
+static void take_expired(struct cycle *cy, struct cluster *cluster)
 {
-	struct cycle *cy = arg;
-	struct cluster cluster;
-	struct limits *limits;
+	struct limits *limits = limits_of(cy, cluster);
 
-	cy->reading = false;
-	if (read == NULL) {
-		cycle_stop(cy, why);
-		return;
-	}
-	cluster = *read;
-	limits = limits_of(cy, &cluster);
 	cy->whole_count = cy->whole_next = 0;
-	for (size_t i = 0; i < cluster.count; i++) {
+	for (size_t i = 0; i < cluster->count; i++) {
 		cy->result->nodes++;
-		cy->result->live += cluster.nodes[i].live;
+		cy->result->live += cluster->nodes[i].live;
 		if (issues(cy))
-			retire_if_gone(cy->c, &cluster.nodes[i], cy->now_ms);
-		if (!read_whole(cy, &limits[i], &cluster.nodes[i]))
+			retire_if_gone(cy->c, &cluster->nodes[i], cy->now_ms);
+		if (!read_whole(cy, &limits[i], &cluster->nodes[i]))
 			continue;
 		/* Decided later, when all of it is there. */
 		cy->whole[cy->whole_count++] = cy->window[i];
-		cluster.nodes[i].known = false;
+		cluster->nodes[i].known = false;
 	}
-	mark_deferred(cy, &cluster);
+	mark_deferred(cy, cluster);
 	if (cy->result->act)
-		decide(cy, &cluster, limits);
+		decide(cy, cluster, limits);
 	free(limits);
-	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
 static void pretend_deleting(struct cluster *cluster)
@@ -294,11 +284,22 @@ static void pretend_deleting(struct cluster *cluster)
 	}
 }
 
-static void on_whole(struct cluster *read, const char *why, void *arg)
+static void take_whole(struct cycle *cy, struct cluster *cluster)
+{
+	struct limits *limits = limits_of(cy, cluster);
+
+	mark_deferred(cy, cluster);
+	if (cy->result->as_if_deleting)
+		pretend_deleting(cluster);
+	decide(cy, cluster, limits);
+	free(limits);
+}
+
+/* The one place at which a pass goes on after it has waited for a window. */
+static void on_window(struct cluster *read, const char *why, void *arg)
 {
 	struct cycle *cy = arg;
 	struct cluster cluster;
-	struct limits *limits;
 
 	cy->reading = false;
 	if (read == NULL) {
@@ -306,18 +307,13 @@ static void on_whole(struct cluster *read, const char *why, void *arg)
 		return;
 	}
 	cluster = *read;
-	limits = limits_of(cy, &cluster);
-	mark_deferred(cy, &cluster);
-	if (cy->result->as_if_deleting)
-		pretend_deleting(&cluster);
-	decide(cy, &cluster, limits);
-	free(limits);
+	cy->take(cy, &cluster);
 	cluster_free(&cluster);
 	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
 static void read_window(struct cycle *cy, enum snapshot_depth depth,
-			void (*done)(struct cluster *, const char *, void *))
+			void (*take)(struct cycle *, struct cluster *))
 {
 	struct snapshot snapshot = {
 		.link = cy->c->link,
@@ -329,10 +325,11 @@ static void read_window(struct cycle *cy, enum snapshot_depth depth,
 		.cutoffs_ms = cy->cutoffs,
 		.now_ms = cy->now_ms + mono_since(cy->began, clock_mono()),
 		.node_timeout_ms = cy->c->options.node_timeout_ms,
-		.done = done,
+		.done = on_window,
 		.arg = cy,
 	};
 
+	cy->take = take;
 	cy->reading = true;
 	snapshot_read(&snapshot);
 }
@@ -354,7 +351,7 @@ static void read_next(struct cycle *cy)
 		cy->window = cy->whole + cy->whole_next;
 		cy->window_count = left < WINDOW_WHOLE ? left : WINDOW_WHOLE;
 		cy->whole_next += cy->window_count;
-		read_window(cy, SNAPSHOT_ALL, on_whole);
+		read_window(cy, SNAPSHOT_ALL, take_whole);
 	} else if (cy->next < cy->count) {
 		next_window(cy, WINDOW_NODES);
 		for (size_t i = 0; i < cy->window_count; i++) {
@@ -363,7 +360,7 @@ static void read_next(struct cycle *cy)
 			coordinator_limits(cy->c, cy->window[i], &limits);
 			cy->cutoffs[i] = policy_cutoff_ms(&limits, cy->now_ms);
 		}
-		read_window(cy, SNAPSHOT_EXPIRED, on_expired);
+		read_window(cy, SNAPSHOT_EXPIRED, take_expired);
 	} else if (cy->batches == 0) {
 		end_reading(cy, NULL);
 	}
@@ -386,46 +383,24 @@ static void count_copies(struct cycle *cy, const struct cluster_node *node)
 	free(names);
 }
 
-static void on_names_read(struct cluster *read, const char *why, void *arg)
+static void take_names(struct cycle *cy, struct cluster *cluster)
 {
-	struct cycle *cy = arg;
-	struct cluster cluster;
-
-	cy->reading = false;
-	if (read == NULL) {
-		cycle_stop(cy, why);
-		return;
-	}
-	cluster = *read;
-	mark_deferred(cy, &cluster);
-	for (size_t i = 0; i < cluster.count; i++)
-		count_copies(cy, &cluster.nodes[i]);
-	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
+	mark_deferred(cy, cluster);
+	for (size_t i = 0; i < cluster->count; i++)
+		count_copies(cy, &cluster->nodes[i]);
 }
 
-static void on_states_read(struct cluster *read, const char *why, void *arg)
+static void take_states(struct cycle *cy, struct cluster *cluster)
 {
-	struct cycle *cy = arg;
-	struct cluster cluster;
-
-	cy->reading = false;
-	if (read == NULL) {
-		cycle_stop(cy, why);
-		return;
-	}
-	cluster = *read;
 	cy->whole_count = cy->whole_next = 0;
-	for (size_t i = 0; i < cluster.count; i++) {
-		const struct cluster_node *node = &cluster.nodes[i];
+	for (size_t i = 0; i < cluster->count; i++) {
+		const struct cluster_node *node = &cluster->nodes[i];
 
 		if (!node->known || !node->live)
 			copies_drop(cy->c->copies, node->name);
 		else if (!copies_current(cy->c->copies, node->name, node->inventory))
 			cy->whole[cy->whole_count++] = cy->window[i];
 	}
-	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
 static void read_copies(struct cycle *cy)
@@ -435,10 +410,10 @@ static void read_copies(struct cycle *cy)
 		cy->window_count = cy->whole_count - cy->whole_next;
 		cy->whole_next = cy->whole_count;
 		/* Whole, not names alone: commands under way tell which copies are going. */
-		read_window(cy, SNAPSHOT_ALL, on_names_read);
+		read_window(cy, SNAPSHOT_ALL, take_names);
 	} else if (cy->next < cy->count) {
 		next_window(cy, WINDOW_NODES);
-		read_window(cy, SNAPSHOT_STATE, on_states_read);
+		read_window(cy, SNAPSHOT_STATE, take_states);
 	} else {
 		cy->state = CYCLE_READ;
 		cy->next = cy->whole_count = cy->whole_next = 0;
