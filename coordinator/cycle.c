@@ -95,11 +95,13 @@ void cycle_stop(struct cycle *cy, const char *why)
 		end_reading(cy, cy->result->stopped);
 }
 
-/* True when the cycle may not go on. */
+/* True when the cycle may not go on; it may be freed then. */
 static bool must_stop(struct cycle *cy)
 {
 	const char *why = NULL;
 
+	/* After a freeze an answer that has waited comes before the next tick. */
+	caution_alive(&cy->c->caution, clock_mono());
 	if (cy->result->stopped != NULL)
 		why = cy->result->stopped;
 	else if (cy->result->act && !leader_leads(cy->c->leader))
@@ -295,7 +297,7 @@ static void take_whole(struct cycle *cy, struct cluster *cluster)
 	free(limits);
 }
 
-/* The one place at which a pass goes on after it has waited for a window. */
+/* The one place at which a pass goes on, or not, after it has waited for a window. */
 static void on_window(struct cluster *read, const char *why, void *arg)
 {
 	struct cycle *cy = arg;
@@ -307,9 +309,11 @@ static void on_window(struct cluster *read, const char *why, void *arg)
 		return;
 	}
 	cluster = *read;
-	cy->take(cy, &cluster);
+	if (!must_stop(cy)) {
+		cy->take(cy, &cluster);
+		evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
+	}
 	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
 static void read_window(struct cycle *cy, enum snapshot_depth depth,
