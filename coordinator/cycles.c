@@ -18,6 +18,8 @@
 
 #define RESULTS_KEPT   32
 #define JITTER_PERCENT 10
+/* After a cycle that did not go through, the next one comes at the latest. */
+#define RETRY_MS 30000
 /* What a disk that fills asks for more than once is answered once in this time. */
 #define PRESSURE_PAUSE_MS 2000
 #define PRESSED_MAX	  1000
@@ -98,6 +100,14 @@ static void close_result(struct cycles *cs, struct cycle_result *r)
 
 /* ---- starting and ending ---- */
 
+static void due_within(struct cycles *cs, int64_t ms)
+{
+	int64_t latest = clock_mono().ms + ms;
+
+	if (cs->due.ms > latest)
+		cs->due.ms = latest;
+}
+
 static void on_part(const struct cluster *cluster, const struct limits *limits,
 		    const struct plan *plan, void *arg)
 {
@@ -119,6 +129,8 @@ static void on_done(struct cycle *cycle, void *arg)
 	if (run->plan.done != NULL)
 		run->plan.done(result, run->plan.arg);
 	if (result->act) {
+		if (result->stopped != NULL)
+			due_within(cs, RETRY_MS);
 		keep_result(cs, result);
 		close_result(cs, result);
 	} else {
@@ -229,10 +241,12 @@ void cycles_demand(struct cycles *cs)
 
 void cycles_settings_changed(struct cycles *cs)
 {
-	int64_t latest = clock_mono().ms + cs->c->options.check_interval_ms;
-
-	if (cs->due.ms > latest)
-		cs->due.ms = latest;
+	due_within(cs, cs->c->options.check_interval_ms);
+	/* One cycle has one policy; it begins anew with the one of now. */
+	if (cs->acting != NULL) {
+		cs->demanded = true;
+		cycles_stop(cs, "the settings have changed");
+	}
 }
 
 void cycles_plan(struct cycles *cs, const char *node, bool as_if_deleting,
