@@ -20,12 +20,9 @@
 #include "coordinator/copies.h"
 #include "coordinator/issue.h"
 #include "coordinator/leader.h"
+#include "coordinator/lookup.h"
 #include "coordinator/retire.h"
 #include "coordinator/snapshot.h"
-
-#define WINDOW_NODES  100 /* keeps other users' waits below 1 ms (docs/performance.md) */
-#define WINDOW_WHOLE  20
-#define WINDOW_GAP_MS 1
 
 enum cycle_state { CYCLE_NAMES, CYCLE_PREPARE, CYCLE_COPIES, CYCLE_READ };
 
@@ -311,7 +308,7 @@ static void on_window(struct cluster *read, const char *why, void *arg)
 	cluster = *read;
 	if (!must_stop(cy)) {
 		cy->take(cy, &cluster);
-		evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
+		evtimer_add(cy->gap, &(struct timeval){.tv_usec = SNAPSHOT_GAP_US});
 	}
 	cluster_free(&cluster);
 }
@@ -353,11 +350,11 @@ static void read_next(struct cycle *cy)
 		size_t left = cy->whole_count - cy->whole_next;
 
 		cy->window = cy->whole + cy->whole_next;
-		cy->window_count = left < WINDOW_WHOLE ? left : WINDOW_WHOLE;
+		cy->window_count = left < SNAPSHOT_WINDOW_WHOLE ? left : SNAPSHOT_WINDOW_WHOLE;
 		cy->whole_next += cy->window_count;
 		read_window(cy, SNAPSHOT_ALL, take_whole);
 	} else if (cy->next < cy->count) {
-		next_window(cy, WINDOW_NODES);
+		next_window(cy, SNAPSHOT_WINDOW);
 		for (size_t i = 0; i < cy->window_count; i++) {
 			struct limits limits;
 
@@ -416,7 +413,7 @@ static void read_copies(struct cycle *cy)
 		/* Whole, not names alone: commands under way tell which copies are going. */
 		read_window(cy, SNAPSHOT_ALL, take_names);
 	} else if (cy->next < cy->count) {
-		next_window(cy, WINDOW_NODES);
+		next_window(cy, SNAPSHOT_WINDOW);
 		read_window(cy, SNAPSHOT_STATE, take_states);
 	} else {
 		cy->state = CYCLE_READ;
@@ -427,52 +424,37 @@ static void read_copies(struct cycle *cy)
 
 /* ---- preparing ---- */
 
-static void on_pins(const redisReply *reply, const char *why, void *arg)
+static void on_pins(const char *why, void *arg)
 {
 	struct cycle *cy = arg;
-	struct err err;
 
 	cy->reading = false;
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-		cycle_stop(cy, reply == NULL ? why : "the pins cannot be read");
+	if (why != NULL) {
+		cycle_stop(cy, why);
 		return;
-	}
-	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-		if (pins_add(&cy->pins, reply->element[i]->str, reply->element[i + 1]->str, &err) !=
-		    0)
-			log_warn("-pin", LOG_STR("glob", reply->element[i]->str),
-				 LOG_STR("reason", err.text));
 	}
 	cy->state = cy->need_copies ? CYCLE_COPIES : CYCLE_READ;
 	step(cy);
 }
 
-static void on_time(const redisReply *reply, const char *why, void *arg)
+static void on_clock(int64_t now_ms, const char *why, void *arg)
 {
 	struct cycle *cy = arg;
-	struct redis_args args = {0};
-	char key[KEY_SIZE];
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+	if (why != NULL) {
 		cy->reading = false;
-		cycle_stop(cy, reply == NULL ? why : "Redis' clock cannot be read");
+		cycle_stop(cy, why);
 		return;
 	}
 	cy->began = clock_mono();
-	cy->now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 +
-		     strtoll(reply->element[1]->str, NULL, 10) / 1000;
-	cy->result->began_redis_ms = cy->now_ms;
-	caution_clock(&cy->c->caution, cy->now_ms, cy->began);
-	redis_args_start(&args, "HGETALL");
-	redis_args_add(&args, coordinator_key(cy->c, key, KEY_PINS));
-	redis_link_command(cy->c->link, &args, on_pins, cy);
-	redis_args_free(&args);
+	cy->now_ms = now_ms;
+	cy->result->began_redis_ms = now_ms;
+	caution_clock(&cy->c->caution, now_ms, cy->began);
+	lookup_pins(cy->c->link, cy->c->options.redis.prefix, &cy->pins, on_pins, cy);
 }
 
 static void prepare(struct cycle *cy)
 {
-	struct redis_args args = {0};
-
 	cy->cutoffs = xcalloc(cy->count + 1, sizeof(*cy->cutoffs));
 	cy->whole = xcalloc(cy->count + 1, sizeof(*cy->whole));
 	for (size_t i = 0; i < cy->count && !cy->need_copies; i++) {
@@ -486,9 +468,7 @@ static void prepare(struct cycle *cy)
 	if (cy->c->copies != NULL)
 		cy->copies = issues(cy) ? cy->c->copies : copies_draft(cy->c->copies);
 	cy->reading = true;
-	redis_args_start(&args, "TIME");
-	redis_link_command(cy->c->link, &args, on_time, cy);
-	redis_args_free(&args);
+	lookup_clock(cy->c->link, on_clock, cy);
 }
 
 static void on_names(char **names, size_t count, const char *why, void *arg)
@@ -521,7 +501,7 @@ static void step(struct cycle *cy)
 	switch (cy->state) {
 	case CYCLE_NAMES:
 		cy->reading = true;
-		snapshot_node_names(cy->c->link, cy->c->options.redis.prefix, on_names, cy);
+		lookup_nodes(cy->c->link, cy->c->options.redis.prefix, on_names, cy);
 		break;
 	case CYCLE_PREPARE: prepare(cy); break;
 	case CYCLE_COPIES: read_copies(cy); break;

@@ -12,7 +12,7 @@
 #include "coordinator/copies.h"
 #include "coordinator/cycles.h"
 #include "coordinator/leader.h"
-#include "coordinator/snapshot.h"
+#include "coordinator/lookup.h"
 #include "coordinator/trail.h"
 
 #define READ_COUNT	 200
@@ -296,7 +296,7 @@ static void got_trail(const redisReply *reply, const char *why, void *arg)
 		seen->key = seen_key(field(fields, "node"), field(fields, "id"));
 		HASH_ADD_KEYPTR(hh, f->seen, seen->key, strlen(seen->key), seen);
 	}
-	snapshot_node_names(f->c->link, f->c->options.redis.prefix, got_all_names, f);
+	lookup_nodes(f->c->link, f->c->options.redis.prefix, got_all_names, f);
 }
 
 void follow_all(struct follow *f)

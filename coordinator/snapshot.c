@@ -10,7 +10,6 @@
 #include "common/log.h"
 #include "common/xmem.h"
 
-#define SCAN_COUNT "500"
 #define NUMBER_MAX (INT64_C(1) << 53)
 
 enum part {
@@ -424,99 +423,4 @@ void snapshot_read(const struct snapshot *snapshot)
 		read_node(rd, i);
 	}
 	finish(rd);
-}
-
-/* ---- names of nodes ---- */
-
-struct naming {
-	struct redis_link *link;
-	char key[KEY_SIZE];
-	char **names;
-	size_t count, capacity;
-	void (*done)(char **names, size_t count, const char *why, void *arg);
-	void *arg;
-};
-
-static int string_order(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void end_naming(struct naming *nm, const char *why)
-{
-	size_t kept = 0;
-
-	/* A scan may give a name twice. */
-	if (nm->count > 1)
-		qsort(nm->names, nm->count, sizeof(*nm->names), string_order);
-	for (size_t i = 0; i < nm->count; i++) {
-		if (why != NULL || (kept > 0 && strcmp(nm->names[kept - 1], nm->names[i]) == 0))
-			free(nm->names[i]);
-		else
-			nm->names[kept++] = nm->names[i];
-	}
-	if (why != NULL) {
-		free(nm->names);
-		nm->names = NULL;
-		kept = 0;
-	}
-	nm->done(nm->names, kept, why, nm->arg);
-	free(nm);
-}
-
-static void scan_more(struct naming *nm, const char *cursor);
-
-static void got_names(const redisReply *reply, const char *why, void *arg)
-{
-	struct naming *nm = arg;
-	const redisReply *list;
-
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-	    !is_text(reply->element[0]) || reply->element[1]->type != REDIS_REPLY_ARRAY) {
-		end_naming(nm, reply == NULL ? why : "the set of nodes cannot be read");
-		return;
-	}
-	list = reply->element[1];
-	for (size_t i = 0; i < list->elements; i++) {
-		const redisReply *name = list->element[i];
-
-		if (!is_text(name) || strlen(name->str) != (size_t)name->len ||
-		    !model_name_node_valid(name->str)) {
-			log_warn("-node-ignored", LOG_STR("reason", "bad name"),
-				 LOG_STR("node", is_text(name) ? name->str : "?"));
-			continue;
-		}
-		nm->names = xgrow(nm->names, nm->count, &nm->capacity, sizeof(*nm->names));
-		nm->names[nm->count++] = xstrdup(name->str);
-	}
-	if (strcmp(reply->element[0]->str, "0") == 0)
-		end_naming(nm, NULL);
-	else
-		scan_more(nm, reply->element[0]->str);
-}
-
-static void scan_more(struct naming *nm, const char *cursor)
-{
-	struct redis_args args = {0};
-
-	redis_args_start(&args, "SSCAN");
-	redis_args_add(&args, nm->key);
-	redis_args_add(&args, cursor);
-	redis_args_add(&args, "COUNT");
-	redis_args_add(&args, SCAN_COUNT);
-	redis_link_command(nm->link, &args, got_names, nm);
-	redis_args_free(&args);
-}
-
-void snapshot_node_names(struct redis_link *link, const char *prefix,
-			 void (*done)(char **names, size_t count, const char *why, void *arg),
-			 void *arg)
-{
-	struct naming *nm = xcalloc(1, sizeof(*nm));
-
-	nm->link = link;
-	nm->done = done;
-	nm->arg = arg;
-	key_cluster(nm->key, prefix, KEY_NODES);
-	scan_more(nm, "0");
 }

@@ -44,6 +44,8 @@ def test_cycle_that_was_stopped_comes_again_soon(cluster, root):
     assert coordinator.http.post("/v1/cycles").status == 202
     stopped(coordinator, "the pins cannot be read")
     assert 0 < coordinator.status()["next_cycle_ms"] <= 30000
+    answer = coordinator.http.get("/v1/models")
+    assert (answer.status, answer.json["error"]) == (503, "the pins cannot be read")
 
 
 @pytest.mark.parametrize("changes", [{"dry_run": True}, {"enabled": False}], ids=str)
