@@ -34,7 +34,9 @@ struct cycle {
 	struct mono began;
 	struct event *gap;
 
-	char **nodes;
+	char **all; /* the names of all nodes; NULL: not asked for */
+	size_t all_count;
+	char **nodes; /* that are planned for: `all`, or others */
 	size_t count, next;
 	const char **whole; /* nodes of the present window that must be read whole; borrowed */
 	size_t whole_count, whole_next;
@@ -47,9 +49,10 @@ struct cycle {
 	int64_t now_ms; /* Redis' clock when it began */
 	struct policy_budget budget;
 	bool need_copies;
-	struct copies *copies; /* NULL: not counted; a draft, owned, when nothing is issued */
-	size_t batches;	       /* being issued */
-	bool reading;	       /* an answer is awaited */
+	struct copies *counted; /* the coordinator's if it leads, else owned; NULL: none */
+	struct copies *copies;	/* the same, or a draft of it, owned, when nothing is issued */
+	size_t batches;		/* being issued */
+	bool reading;		/* an answer is awaited */
 };
 
 static void step(struct cycle *cy);
@@ -61,13 +64,22 @@ static bool issues(const struct cycle *cy)
 
 /* ---- the end of the reading ---- */
 
+static void free_names(char **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
 void cycle_free(struct cycle *cy)
 {
-	if (cy->copies != cy->c->copies)
+	if (cy->copies != cy->counted)
 		copies_free(cy->copies);
-	for (size_t i = 0; i < cy->count; i++)
-		free(cy->nodes[i]);
-	free(cy->nodes);
+	if (cy->counted != cy->c->copies)
+		copies_free(cy->counted);
+	if (cy->nodes != cy->all)
+		free_names(cy->nodes, cy->count);
+	free_names(cy->all, cy->all_count);
 	free(cy->whole);
 	free(cy->cutoffs);
 	pins_free(&cy->pins);
@@ -335,12 +347,12 @@ static void read_window(struct cycle *cy, enum snapshot_depth depth,
 	snapshot_read(&snapshot);
 }
 
-static void next_window(struct cycle *cy, size_t most)
+static void next_window(struct cycle *cy, char **nodes, size_t count)
 {
-	size_t left = cy->count - cy->next;
+	size_t left = count - cy->next;
 
-	cy->window = (const char *const *)cy->nodes + cy->next;
-	cy->window_count = left < most ? left : most;
+	cy->window = (const char *const *)nodes + cy->next;
+	cy->window_count = left < SNAPSHOT_WINDOW ? left : SNAPSHOT_WINDOW;
 	cy->next += cy->window_count;
 }
 
@@ -354,7 +366,7 @@ static void read_next(struct cycle *cy)
 		cy->whole_next += cy->window_count;
 		read_window(cy, SNAPSHOT_ALL, take_whole);
 	} else if (cy->next < cy->count) {
-		next_window(cy, SNAPSHOT_WINDOW);
+		next_window(cy, cy->nodes, cy->count);
 		for (size_t i = 0; i < cy->window_count; i++) {
 			struct limits limits;
 
@@ -376,10 +388,10 @@ static void count_copies(struct cycle *cy, const struct cluster_node *node)
 
 	for (size_t i = 0; i < node->model_total; i++)
 		names[count++] = node->models[i].name;
-	copies_set(cy->c->copies, node->name, node->inventory, names, count);
+	copies_set(cy->counted, node->name, node->inventory, names, count);
 	for (size_t i = 0; i < node->model_total; i++) {
 		if (node->models[i].pending)
-			copies_take(cy->c->copies, node->name, node->models[i].name);
+			copies_take(cy->counted, node->name, node->models[i].name);
 	}
 	free(names);
 }
@@ -398,8 +410,8 @@ static void take_states(struct cycle *cy, struct cluster *cluster)
 		const struct cluster_node *node = &cluster->nodes[i];
 
 		if (!node->known || !node->live)
-			copies_drop(cy->c->copies, node->name);
-		else if (!copies_current(cy->c->copies, node->name, node->inventory))
+			copies_drop(cy->counted, node->name);
+		else if (!copies_current(cy->counted, node->name, node->inventory))
 			cy->whole[cy->whole_count++] = cy->window[i];
 	}
 }
@@ -412,8 +424,8 @@ static void read_copies(struct cycle *cy)
 		cy->whole_next = cy->whole_count;
 		/* Whole, not names alone: commands under way tell which copies are going. */
 		read_window(cy, SNAPSHOT_ALL, take_names);
-	} else if (cy->next < cy->count) {
-		next_window(cy, SNAPSHOT_WINDOW);
+	} else if (cy->next < cy->all_count) {
+		next_window(cy, cy->all, cy->all_count);
 		read_window(cy, SNAPSHOT_STATE, take_states);
 	} else {
 		cy->state = CYCLE_READ;
@@ -453,22 +465,44 @@ static void on_clock(int64_t now_ms, const char *why, void *arg)
 	lookup_pins(cy->c->link, cy->c->options.redis.prefix, &cy->pins, on_pins, cy);
 }
 
+static void prepare_copies(struct cycle *cy)
+{
+	struct coordinator *c = cy->c;
+
+	if (!leader_leads(c->leader)) {
+		/* How commands end is heard by the leader alone: what others count is not kept. */
+		cy->counted = cy->need_copies ? copies_new() : NULL;
+	} else {
+		if (cy->need_copies && c->copies == NULL)
+			c->copies = copies_new();
+		cy->counted = c->copies;
+	}
+	if (cy->counted == NULL)
+		return;
+	if (cy->need_copies || cy->all != NULL)
+		copies_keep(cy->counted, (const char *const *)cy->all, cy->all_count);
+	cy->copies = issues(cy) ? cy->counted : copies_draft(cy->counted);
+}
+
 static void prepare(struct cycle *cy)
 {
-	cy->cutoffs = xcalloc(cy->count + 1, sizeof(*cy->cutoffs));
-	cy->whole = xcalloc(cy->count + 1, sizeof(*cy->whole));
-	for (size_t i = 0; i < cy->count && !cy->need_copies; i++) {
+	cy->cutoffs = xcalloc(SNAPSHOT_WINDOW, sizeof(*cy->cutoffs));
+	cy->whole = xcalloc(SNAPSHOT_WINDOW, sizeof(*cy->whole));
+	prepare_copies(cy);
+	cy->reading = true;
+	lookup_clock(cy->c->link, on_clock, cy);
+}
+
+static bool wants_copies(const struct cycle *cy)
+{
+	for (size_t i = 0; i < cy->count; i++) {
 		struct limits limits;
 
 		coordinator_limits(cy->c, cy->nodes[i], &limits);
-		cy->need_copies = limits.min_copies > 0;
+		if (limits.min_copies > 0)
+			return true;
 	}
-	if (cy->need_copies && cy->c->copies == NULL)
-		cy->c->copies = copies_new();
-	if (cy->c->copies != NULL)
-		cy->copies = issues(cy) ? cy->c->copies : copies_draft(cy->c->copies);
-	cy->reading = true;
-	lookup_clock(cy->c->link, on_clock, cy);
+	return false;
 }
 
 static void on_names(char **names, size_t count, const char *why, void *arg)
@@ -480,10 +514,28 @@ static void on_names(char **names, size_t count, const char *why, void *arg)
 		cycle_stop(cy, why);
 		return;
 	}
-	cy->nodes = names;
-	cy->count = count;
+	cy->all = names;
+	cy->all_count = count;
+	if (cy->nodes == NULL) {
+		cy->nodes = names;
+		cy->count = count;
+		cy->need_copies = wants_copies(cy);
+	}
 	cy->state = CYCLE_PREPARE;
 	step(cy);
+}
+
+/* The copies on all nodes count, whichever are planned for. */
+static void read_names(struct cycle *cy)
+{
+	cy->need_copies = wants_copies(cy);
+	if (cy->nodes != NULL && !cy->need_copies) {
+		cy->state = CYCLE_PREPARE;
+		step(cy);
+		return;
+	}
+	cy->reading = true;
+	lookup_nodes(cy->c->link, cy->c->options.redis.prefix, on_names, cy);
 }
 
 static void on_gap(evutil_socket_t fd, short what, void *arg)
@@ -499,10 +551,7 @@ static void step(struct cycle *cy)
 	if (cy->reading || must_stop(cy))
 		return;
 	switch (cy->state) {
-	case CYCLE_NAMES:
-		cy->reading = true;
-		lookup_nodes(cy->c->link, cy->c->options.redis.prefix, on_names, cy);
-		break;
+	case CYCLE_NAMES: read_names(cy); break;
 	case CYCLE_PREPARE: prepare(cy); break;
 	case CYCLE_COPIES: read_copies(cy); break;
 	case CYCLE_READ: read_next(cy); break;
@@ -528,7 +577,6 @@ struct cycle *cycle_new(struct coordinator *c, struct cycle_result *result, char
 	cy->budget.bytes = cap(c->options.max_bytes_per_cycle);
 	cy->nodes = nodes;
 	cy->count = count;
-	cy->state = nodes != NULL ? CYCLE_PREPARE : CYCLE_NAMES;
 	return cy;
 }
 

@@ -185,12 +185,6 @@ static void start_for_pressed(struct cycles *cs)
 	size_t count = cs->pressed_count;
 
 	cs->pressed_due.ms = clock_mono().ms + PRESSURE_PAUSE_MS;
-	if (cs->c->copies != NULL) {
-		/* Copies on all other nodes count too: then all of them are looked at. */
-		drop_pressed(cs);
-		start(cs, how, NULL, 0, NULL);
-		return;
-	}
 	cs->pressed = NULL;
 	cs->pressed_count = cs->pressed_capacity = 0;
 	start(cs, how, nodes, count, NULL);
