@@ -130,3 +130,21 @@ def test_follower_forgets_what_it_saw_under_way(cluster):
     result = twins.take_over(follower)
     assert (result["evicted"], result["spared"]) == ({"time_threshold": 1}, {"last_copy": 1})
     assert sorted(map(len, twins.left().values())) == [0, 1]
+
+
+def test_lost_answer_to_a_command(cluster):
+    """Redis has issued it, and the answer is lost on its way: the copy does not come back."""
+    proxy = cluster.proxy()
+    twins = Twins(cluster, url=proxy.url, lease="60s", redis={"command_timeout": "300ms"})
+    with twins.stopped("n1"):
+        with proxy.answers_held(b"time_threshold"):
+            twins.leader.reload(dry_run=False)
+            assert twins.leader.http.post("/v1/cycles").status == 202
+            wait_until(lambda: twins.command("n1"), what="the command is issued")
+            twins.leader.wait_log(r"event=-issue .*node=n1")
+        wait_until(lambda: twins.leader.http.get("/readyz").status == 200, what="the link is back")
+        assert twins.leader.leads
+        result = twins.leader.demand_cycle()
+        assert (result["planned"], result["spared"]) == ({}, {"pending": 1, "last_copy": 1})
+    wait_until(lambda: twins.command("n1") is None, what="n1 has answered")
+    assert twins.left() == {"n1": set(), "n2": {"a"}}
