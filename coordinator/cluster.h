@@ -32,7 +32,8 @@ struct cluster_model {
 	const char *held_by;	/* "source: who"; NULL: not read, or not held */
 	int root;		/* index among the node's roots; -1: unknown */
 	bool held;
-	bool pending;  /* a delete command is under way */
+	bool pending; /* a delete command is under way */
+	bool going;   /* the same, or one has passed its deadline, and the agent has not answered */
 	bool deferred; /* it failed lately and waits (ledger.h) */
 };
 

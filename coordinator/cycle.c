@@ -390,7 +390,7 @@ static void count_copies(struct cycle *cy, const struct cluster_node *node)
 		names[count++] = node->models[i].name;
 	copies_set(cy->counted, node->name, node->inventory, names, count);
 	for (size_t i = 0; i < node->model_total; i++) {
-		if (node->models[i].pending)
+		if (node->models[i].going || node->models[i].pending)
 			copies_take(cy->counted, node->name, node->models[i].name);
 	}
 	free(names);

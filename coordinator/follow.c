@@ -153,14 +153,14 @@ static void write_trail(struct follow *f, const char *node, const char *entry_id
 	trail_send(f->c, &args);
 }
 
-/* Its copy is gone, or stays after all. */
+/* Its copy is gone, or stays after all; unless another command for it has been issued since. */
 static void settle_copy(struct coordinator *c, const char *node, const char *model, bool gone)
 {
 	if (c->copies == NULL)
 		return;
 	if (gone)
 		copies_gone(c->copies, node, model);
-	else
+	else if (!ledger_open(c->ledger, node, model))
 		copies_give_back(c->copies, node, model);
 }
 
@@ -181,11 +181,11 @@ static void close_command(struct follow *f, const char *node, const redisReply *
 		 LOG_STR("model", field(fields, "model")), LOG_STR("id", field(fields, "id")),
 		 LOG_STR("outcome", outcome), LOG_STR("reason", field(fields, "reason")),
 		 LOG_STR("why", field(fields, "why")), LOG_STR("bytes", field(fields, "bytes")));
-	settle_copy(f->c, node, field(fields, "model"), success);
 	if (ledger_receipt(f->c->ledger, node, field(fields, "model"), field(fields, "id"), success,
 			   clock_mono(), &entry))
 		cycles_command_ended(f->c->cycles, &entry, outcome,
 				     strtoll(field(fields, "bytes"), NULL, 10));
+	settle_copy(f->c, node, field(fields, "model"), success);
 }
 
 /* ---- reading a node's stream ---- */
@@ -343,7 +343,9 @@ void follow_tick(struct follow *f)
 	while (ledger_overdue(c->ledger, now, &entry)) {
 		log_warn("-command-expired", LOG_STR("node", entry.node),
 			 LOG_STR("model", entry.model), LOG_STR("id", entry.id));
-		settle_copy(c, entry.node, entry.model, false);
+		/* The agent may have begun in time: only a look at the node tells. */
+		if (c->copies != NULL)
+			copies_drop(c->copies, entry.node);
 		cycles_command_ended(c->cycles, &entry, "expired", 0);
 	}
 }

@@ -248,7 +248,10 @@ static void got_holds(struct cluster_node *node, const redisReply *reply)
 	free(index);
 }
 
-/* A command that has passed its deadline, or is none, does not count: issue.lua replaces it. */
+/*
+ * A command that has passed its deadline is not pending any more, issue.lua replaces it; but the
+ * agent may have begun before. What is no command says nothing.
+ */
 static void got_commands(struct cluster_node *node, const redisReply *reply, int64_t now_ms)
 {
 	struct cluster_model **index = index_models(node);
@@ -257,9 +260,11 @@ static void got_commands(struct cluster_node *node, const redisReply *reply, int
 		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
 		struct command cmd;
 
-		if (model != NULL && is_text(reply->element[i + 1]) &&
-		    command_parse(reply->element[i + 1]->str, &cmd, NULL) == 0)
-			model->pending = cmd.deadline_ms > now_ms;
+		if (model == NULL || !is_text(reply->element[i + 1]) ||
+		    command_parse(reply->element[i + 1]->str, &cmd, NULL) != 0)
+			continue;
+		model->going = true;
+		model->pending = cmd.deadline_ms > now_ms;
 	}
 	free(index);
 }

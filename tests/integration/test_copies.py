@@ -148,3 +148,38 @@ def test_lost_answer_to_a_command(cluster):
         assert (result["planned"], result["spared"]) == ({}, {"pending": 1, "last_copy": 1})
     wait_until(lambda: twins.command("n1") is None, what="n1 has answered")
     assert twins.left() == {"n1": set(), "n2": {"a"}}
+
+
+def test_removal_that_outlives_its_deadline(cluster):
+    """The agent has begun in time: its copy is going, though the command is void."""
+    hooks = cluster.directory / "hooks"
+    hooks.mkdir()
+    gate = hooks / "removal-finish"
+    gate.touch()
+    env = {"n2": {"LARDER_HOOK_PAUSE": hooks}}
+    twins = Twins(cluster, agent_env=env, command_ttl="1s")
+    try:
+        twins.order("n2")
+        twins.leader.wait_log(r"event=-command-expired .*node=n2")
+        result = twins.act()
+        assert (result["planned"], result["spared"]) == ({}, {"last_copy": 2})
+    finally:
+        gate.unlink()
+    wait_until(lambda: twins.command("n2") is None, what="n2 has answered")
+    assert twins.left() == {"n1": {"a"}, "n2": set()}
+
+
+def test_late_answer_to_an_older_command(cluster):
+    """It gives nothing back while another command is open."""
+    twins = Twins(cluster)
+    late = {"id": "0123456789abcdef", "model": twins.names["a"], "outcome": "refused"}
+    late |= {"why": "deadline: it has passed", "bytes": 0, "reason": "time_threshold"}
+    with twins.stopped("n2"):
+        twins.order("n2")
+        cluster.db.xadd("larder:{n2}:receipts", late)
+        cluster.db.publish("larder:done", "n2")
+        twins.leader.wait_log(r"event=-not-evicted .*id=0123456789abcdef")
+        result = twins.act()
+        assert (result["planned"], result["spared"]) == ({}, {"pending": 1, "last_copy": 1})
+    wait_until(lambda: twins.command("n2") is None, what="n2 has answered")
+    assert twins.left() == {"n1": {"a"}, "n2": set()}
