@@ -110,9 +110,10 @@ static void set_state(struct reading *rd, struct cluster_node *node, const char 
 
 static void finish_state(struct reading *rd, struct cluster_node *node)
 {
-	int64_t age = rd->want.now_ms - node->heartbeat_ms;
+	int64_t age = rd->want.now_ms - node->heartbeat_ms, most = rd->want.node_timeout_ms;
 
-	node->live = node->heartbeat_ms > 0 && age < rd->want.node_timeout_ms;
+	/* One of the future is from before Redis' clock went back. */
+	node->live = node->heartbeat_ms > 0 && age < most && age > -most;
 }
 
 static bool reads_all_fields(const struct reading *rd)

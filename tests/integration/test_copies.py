@@ -183,3 +183,14 @@ def test_late_answer_to_an_older_command(cluster):
         assert (result["planned"], result["spared"]) == ({}, {"pending": 1, "last_copy": 1})
     wait_until(lambda: twins.command("n2") is None, what="n2 has answered")
     assert twins.left() == {"n1": {"a"}, "n2": set()}
+
+
+def test_node_with_a_heartbeat_of_the_future_does_not_count(cluster):
+    """It died before Redis' clock went back, and would look alive until that time comes again."""
+    twins = Twins(cluster, node_timeout="20s")
+    cluster.agents[1].kill9()
+    future_ms = (cluster.db.time()[0] + 3600) * 1000
+    cluster.db.hset("larder:{n2}", "hb", future_ms)
+    result = twins.act()
+    assert (result["live_nodes"], result["spared"]) == (1, {"last_copy": 1})
+    assert twins.left()["n1"] == {"a"}
