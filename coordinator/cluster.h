@@ -48,6 +48,7 @@ struct cluster_node {
 	char incarnation[17];
 	bool known;    /* has registered, and is not registering now */
 	bool live;     /* its heartbeat is recent */
+	bool blank;    /* it has a name, and nothing that it says of itself */
 	bool complete; /* all of its models are here, not only the oldest ones */
 	int64_t heartbeat_ms;
 	int64_t wanted_bytes;

@@ -124,6 +124,16 @@ static bool reads_all_fields(const struct reading *rd)
 
 static const char *const light_fields[] = {"inc", "hb", "n", "attention", "inv"};
 
+/* Of a hash that is not there: no fields, or none of those that were asked for. */
+static bool says_nothing(const redisReply *reply)
+{
+	for (size_t i = 0; i < reply->elements; i++) {
+		if (reply->element[i]->type != REDIS_REPLY_NIL)
+			return false;
+	}
+	return true;
+}
+
 static void got_state(struct reading *rd, struct cluster_node *node, const redisReply *reply)
 {
 	bool loading = false;
@@ -140,6 +150,7 @@ static void got_state(struct reading *rd, struct cluster_node *node, const redis
 		for (size_t i = 0; i < reply->elements; i++)
 			set_state(rd, node, light_fields[i], reply->element[i]);
 	}
+	node->blank = says_nothing(reply);
 	finish_state(rd, node);
 }
 
@@ -320,7 +331,7 @@ static void got(const redisReply *reply, const char *why, void *arg)
 		log_warn("-node-unreadable", LOG_STR("node", node->name),
 			 LOG_STR("reason",
 				 reply->type == REDIS_REPLY_ERROR ? reply->str : "wrong type"));
-		node->known = false;
+		node->known = node->blank = false;
 		node->heartbeat_ms = 0;
 		node->live = false;
 	} else if (rd->why == NULL) {
