@@ -232,10 +232,11 @@ static void mark_deferred(struct cycle *cy, struct cluster *cluster)
 
 		for (size_t j = 0; j < node->model_total; j++) {
 			struct cluster_model *model = &node->models[j];
+			enum ledger_state state =
+				ledger_state(cy->c->ledger, node->name, model->name, now);
 
-			model->deferred =
-				ledger_deferred(cy->c->ledger, node->name, model->name, now);
-			model->pending |= ledger_open(cy->c->ledger, node->name, model->name);
+			model->deferred = state == LEDGER_DEFERRED;
+			model->pending |= state == LEDGER_OPEN;
 		}
 	}
 }

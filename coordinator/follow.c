@@ -169,7 +169,7 @@ static void settle_copy(struct coordinator *c, const char *node, const char *mod
 		return;
 	if (gone)
 		copies_gone(c->copies, node, model);
-	else if (!ledger_open(c->ledger, node, model))
+	else if (ledger_state(c->ledger, node, model, clock_mono()) != LEDGER_OPEN)
 		copies_give_back(c->copies, node, model);
 }
 
@@ -457,12 +457,23 @@ static void look(struct follow *f, struct mono now)
 	ledger_each_node(f->c->ledger, look_at, f);
 }
 
+static void on_overdue(const struct ledger_entry *entry, void *arg)
+{
+	struct coordinator *c = arg;
+
+	log_warn("-command-expired", LOG_STR("node", entry->node), LOG_STR("model", entry->model),
+		 LOG_STR("id", entry->id));
+	/* The agent may have begun in time: only a look at the node tells. */
+	if (c->copies != NULL)
+		copies_drop(c->copies, entry->node);
+	cycles_command_ended(c->cycles, entry, "expired", 0);
+}
+
 void follow_tick(struct follow *f)
 {
 	struct coordinator *c = f->c;
 	struct mono now = clock_mono();
 	struct stream *stream, *next;
-	struct ledger_entry entry;
 
 	if (!redis_link_is_up(c->link) || !leader_leads(c->leader))
 		return;
@@ -474,12 +485,5 @@ void follow_tick(struct follow *f)
 		if (stream->due && !stream->reading && mono_since(stream->not_before, now) >= 0)
 			read_stream(f, stream);
 	}
-	while (ledger_overdue(c->ledger, now, &entry)) {
-		log_warn("-command-expired", LOG_STR("node", entry.node),
-			 LOG_STR("model", entry.model), LOG_STR("id", entry.id));
-		/* The agent may have begun in time: only a look at the node tells. */
-		if (c->copies != NULL)
-			copies_drop(c->copies, entry.node);
-		cycles_command_ended(c->cycles, &entry, "expired", 0);
-	}
+	ledger_overdue(c->ledger, now, on_overdue, c);
 }

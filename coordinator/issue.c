@@ -73,9 +73,7 @@ static void note_issued(struct issue_batch *batch, struct issue_item *item, stru
 		.node = batch->node,
 		.model = item->model,
 		.cycle = batch->cycle,
-		.bytes = item->bytes,
 		.reason = item->reason,
-		.issued = now,
 		.deadline = {now.ms + c->options.command_ttl_ms},
 	};
 
