@@ -284,6 +284,12 @@ void cycles_command_ended(struct cycles *cs, const struct ledger_entry *entry, c
 		close_result(cs, r);
 }
 
+void cycles_ledger_cleared(struct cycles *cs)
+{
+	for (size_t i = 0; i < RESULTS_KEPT && cs->results[i] != NULL; i++)
+		close_result(cs, cs->results[i]);
+}
+
 void cycles_stop(struct cycles *cs, const char *why)
 {
 	struct running *run, *next;

@@ -50,6 +50,9 @@ void cycles_plan(struct cycles *cycles, const char *node, bool as_if_deleting,
 void cycles_command_ended(struct cycles *cycles, const struct ledger_entry *entry,
 			  const char *outcome, int64_t freed_bytes);
 
+/* The ledger was cleared: cycles whose commands were open end without them. */
+void cycles_ledger_cleared(struct cycles *cycles);
+
 /* The cycle under way is given up, if there is one: nothing more is issued. `why` is a constant. */
 void cycles_stop(struct cycles *cycles, const char *why);
 
