@@ -143,7 +143,8 @@ static void on_batch_done(struct issue_batch *batch, void *arg)
 			 LOG_STR("model", item->model), LOG_STR("outcome", item->outcome));
 	}
 	cy->batches--;
-	if (cy->batches == 0 && !cy->reading)
+	/* Otherwise it goes on when the answer is there, or the gap is over. */
+	if (cy->batches == 0 && !cy->reading && !evtimer_pending(cy->gap, NULL))
 		step(cy);
 }
 
