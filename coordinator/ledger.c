@@ -13,10 +13,17 @@
 /* A failure is forgotten when nothing has been tried for so long. */
 #define FORGET_MS (48 * INT64_C(3600000))
 
+/* How many commands of a cycle are open; there is none without. */
+struct cycle_open {
+	uint64_t id;
+	size_t open;
+	UT_hash_handle hh;
+};
+
 struct record {
 	char *key; /* "node model" */
 	struct ledger_entry entry;
-	bool open;
+	struct cycle_open *cycle; /* NULL: not open */
 	unsigned failures;
 	struct mono failed, not_before;
 	UT_hash_handle hh;
@@ -25,13 +32,6 @@ struct record {
 /* A node that ledger_each_node() has shown. */
 struct node_seen {
 	const char *name;
-	UT_hash_handle hh;
-};
-
-/* How many commands of a cycle are open; there is none without. */
-struct cycle_open {
-	uint64_t id;
-	size_t open;
 	UT_hash_handle hh;
 };
 
@@ -63,22 +63,21 @@ static void set_open(struct ledger *ledger, struct record *record)
 	}
 	cycle->open++;
 	ledger->open++;
-	record->open = true;
+	record->cycle = cycle;
 }
 
 static void set_ended(struct ledger *ledger, struct record *record)
 {
-	struct cycle_open *cycle;
+	struct cycle_open *cycle = record->cycle;
 
-	if (!record->open)
+	if (cycle == NULL)
 		return;
-	HASH_FIND(hh, ledger->cycles, &record->entry.cycle, sizeof(cycle->id), cycle);
 	if (--cycle->open == 0) {
 		HASH_DEL(ledger->cycles, cycle);
 		free(cycle);
 	}
 	ledger->open--;
-	record->open = false;
+	record->cycle = NULL;
 }
 
 static void drop(struct ledger *ledger, struct record *record)
@@ -174,7 +173,7 @@ bool ledger_receipt(struct ledger *ledger, const char *node, const char *model, 
 {
 	struct record *record = find(ledger, node, model);
 
-	if (record == NULL || !record->open || strcmp(record->entry.id, id) != 0)
+	if (record == NULL || record->cycle == NULL || strcmp(record->entry.id, id) != 0)
 		return false;
 	end(ledger, record, success, now, ended);
 	return true;
@@ -187,10 +186,10 @@ void ledger_overdue(struct ledger *ledger, struct mono now,
 	struct ledger_entry entry;
 
 	HASH_ITER (hh, ledger->records, record, next) {
-		if (record->open && mono_since(record->entry.deadline, now) >= 0) {
+		if (record->cycle != NULL && mono_since(record->entry.deadline, now) >= 0) {
 			end(ledger, record, false, now, &entry);
 			ended(&entry, arg);
-		} else if (!record->open && mono_since(record->failed, now) > FORGET_MS) {
+		} else if (record->cycle == NULL && mono_since(record->failed, now) > FORGET_MS) {
 			drop(ledger, record);
 		}
 	}
@@ -203,7 +202,7 @@ enum ledger_state ledger_state(const struct ledger *ledger, const char *node, co
 
 	if (record == NULL)
 		return LEDGER_IDLE;
-	if (record->open)
+	if (record->cycle != NULL)
 		return LEDGER_OPEN;
 	return mono_since(record->not_before, now) < 0 ? LEDGER_DEFERRED : LEDGER_IDLE;
 }
@@ -215,7 +214,7 @@ void ledger_each_node(const struct ledger *ledger, void (*node)(const char *name
 
 	for (const struct record *record = ledger->records; record != NULL;
 	     record = record->hh.next) {
-		if (!record->open)
+		if (record->cycle == NULL)
 			continue;
 		HASH_FIND_STR(all, record->entry.node, one);
 		if (one != NULL)
@@ -249,7 +248,7 @@ void ledger_clear(struct ledger *ledger)
 	struct record *record, *next;
 
 	HASH_ITER (hh, ledger->records, record, next) {
-		if (record->open)
+		if (record->cycle != NULL)
 			drop(ledger, record);
 	}
 }
