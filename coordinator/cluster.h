@@ -65,9 +65,8 @@ struct cluster_node {
 	/* SNAPSHOT_SUMMARY and SNAPSHOT_SHOW: what the node reports of itself */
 	char version[24];
 	int64_t since_ms, downloading, error, bytes;
-	int64_t deleted, gone, refused, failed,
-		freed_bytes; /* commands since it registered first */
-	int64_t refaults;    /* of these, models that came back soon */
+	int64_t deleted, refused, failed, freed_bytes; /* commands since it registered first */
+	int64_t refaults;			       /* of these, models that came back soon */
 };
 
 struct cluster {
@@ -90,14 +89,10 @@ const char *cluster_string(struct cluster *cluster, const char *text, size_t len
 bool cluster_add_model(struct cluster *cluster, struct cluster_node *node, const char *name,
 		       size_t len, int64_t last_used_ms);
 
-/* Finds a model by name, or NULL. */
-struct cluster_model *cluster_find_model(struct cluster_node *node, const char *name);
-
 /*
  * Adds a root from its field "root:NAME" and text "key=value ..."; false when it cannot be read.
  */
-bool cluster_add_root(struct cluster *cluster, struct cluster_node *node, const char *name,
-		      const char *text);
+bool cluster_add_root(struct cluster_node *node, const char *name, const char *text);
 
 /* After the last model and root: sorts both and gives each model its root. */
 void cluster_finish_node(struct cluster_node *node);

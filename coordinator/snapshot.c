@@ -66,11 +66,11 @@ static void set_counter(struct cluster_node *node, const char *key, int64_t valu
 		const char *key;
 		int64_t *at;
 	} counters[] = {
-		{"since", &node->since_ms},    {"downloading", &node->downloading},
-		{"error", &node->error},       {"bytes", &node->bytes},
-		{"deleted", &node->deleted},   {"gone", &node->gone},
-		{"refused", &node->refused},   {"failed", &node->failed},
-		{"freed", &node->freed_bytes}, {"refault", &node->refaults},
+		{"since", &node->since_ms},   {"downloading", &node->downloading},
+		{"error", &node->error},      {"bytes", &node->bytes},
+		{"deleted", &node->deleted},  {"refused", &node->refused},
+		{"failed", &node->failed},    {"freed", &node->freed_bytes},
+		{"refault", &node->refaults},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
@@ -79,8 +79,7 @@ static void set_counter(struct cluster_node *node, const char *key, int64_t valu
 	}
 }
 
-static void set_state(struct reading *rd, struct cluster_node *node, const char *key,
-		      const redisReply *value)
+static void set_state(struct cluster_node *node, const char *key, const redisReply *value)
 {
 	if (!is_text(value))
 		return;
@@ -100,7 +99,7 @@ static void set_state(struct reading *rd, struct cluster_node *node, const char 
 	} else if (strcmp(key, "version") == 0) {
 		snprintf(node->version, sizeof(node->version), "%s", value->str);
 	} else if (strncmp(key, "root:", 5) == 0) {
-		if (!cluster_add_root(&rd->cluster, node, key + 5, value->str))
+		if (!cluster_add_root(node, key + 5, value->str))
 			log_warn("-root-unreadable", LOG_STR("node", node->name),
 				 LOG_STR("field", key));
 	} else {
@@ -143,12 +142,12 @@ static void got_state(struct reading *rd, struct cluster_node *node, const redis
 			if (!is_text(reply->element[i]))
 				continue;
 			loading |= strcmp(reply->element[i]->str, "loading") == 0;
-			set_state(rd, node, reply->element[i]->str, reply->element[i + 1]);
+			set_state(node, reply->element[i]->str, reply->element[i + 1]);
 		}
 		node->known &= !loading;
 	} else {
 		for (size_t i = 0; i < reply->elements; i++)
-			set_state(rd, node, light_fields[i], reply->element[i]);
+			set_state(node, light_fields[i], reply->element[i]);
 	}
 	node->blank = says_nothing(reply);
 	finish_state(rd, node);
