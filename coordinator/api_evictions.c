@@ -4,15 +4,14 @@
 
 #include "common/glob.h"
 #include "common/json_doc.h"
-#include "common/log.h"
 #include "common/pins.h"
 #include "common/xmem.h"
 #include "coordinator/api.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/cycles.h"
 #include "coordinator/issue.h"
+#include "coordinator/lookup.h"
 #include "coordinator/survey.h"
-#include "coordinator/trail.h"
 
 #define LIST_MAX    100	  /* models or nodes in one request */
 #define MATCHES_MAX 10000 /* models that one request may evict */
@@ -165,24 +164,16 @@ static void on_surveyed(const char *why, void *arg)
 	finish(m);
 }
 
-static void got_pins(const redisReply *reply, const char *why, void *arg)
+static void got_pins(const char *why, void *arg)
 {
 	struct manual *m = arg;
 	struct survey survey = {
 		.c = m->c, .depth = SNAPSHOT_SHOW, .part = on_part, .done = on_surveyed, .arg = m};
-	struct err err;
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-		on_surveyed(reply == NULL ? why : "the pins cannot be read", m);
-		return;
-	}
-	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-		if (pins_add(&m->pins, reply->element[i]->str, reply->element[i + 1]->str, &err) !=
-		    0)
-			log_warn("-pin", LOG_STR("glob", reply->element[i]->str),
-				 LOG_STR("reason", err.text));
-	}
-	survey_start(&survey);
+	if (why != NULL)
+		on_surveyed(why, m);
+	else
+		survey_start(&survey);
 }
 
 static int check_globs(const cJSON *list, const char *what, bool required, struct err *err)
@@ -227,9 +218,7 @@ void api_post_evictions(struct http_request *req, void *arg)
 {
 	struct coordinator *c = arg;
 	cJSON *body = http_request_json(req);
-	struct redis_args args = {0};
 	struct manual *m;
-	char key[KEY_SIZE];
 	struct err err;
 
 	if (body == NULL)
@@ -252,8 +241,5 @@ void api_post_evictions(struct http_request *req, void *arg)
 	m->force = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "force"));
 	m->cycle = cycles_next_id(c->cycles);
 	m->commands = cJSON_CreateArray();
-	redis_args_start(&args, "HGETALL");
-	redis_args_add(&args, coordinator_key(c, key, KEY_PINS));
-	redis_link_command(c->link, &args, got_pins, m);
-	redis_args_free(&args);
+	lookup_pins(c->link, c->options.redis.prefix, &m->pins, got_pins, m);
 }

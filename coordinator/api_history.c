@@ -24,28 +24,17 @@ struct history {
 	const char *node, *model, *id;
 };
 
-static const char *text_of(const redisReply *fields, const char *name)
-{
-	for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-		if (fields->element[i]->type == REDIS_REPLY_STRING &&
-		    strcmp(fields->element[i]->str, name) == 0 &&
-		    fields->element[i + 1]->type == REDIS_REPLY_STRING)
-			return fields->element[i + 1]->str;
-	}
-	return "";
-}
-
 static bool wanted(const struct history *h, const redisReply *fields)
 {
-	return strcmp(text_of(fields, "event"), h->kind->event) == 0 &&
-	       (h->node == NULL || glob_match(h->node, text_of(fields, "node"))) &&
-	       (h->model == NULL || glob_match(h->model, text_of(fields, "model"))) &&
-	       (h->id == NULL || strcmp(h->id, text_of(fields, "id")) == 0);
+	return strcmp(trail_field(fields, "event"), h->kind->event) == 0 &&
+	       (h->node == NULL || glob_match(h->node, trail_field(fields, "node"))) &&
+	       (h->model == NULL || glob_match(h->model, trail_field(fields, "model"))) &&
+	       (h->id == NULL || strcmp(h->id, trail_field(fields, "id")) == 0);
 }
 
 static int64_t number_of(const redisReply *fields, const char *name)
 {
-	return strtoll(text_of(fields, name), NULL, 10);
+	return strtoll(trail_field(fields, name), NULL, 10);
 }
 
 static cJSON *eviction_json(const redisReply *fields)
@@ -55,7 +44,7 @@ static cJSON *eviction_json(const redisReply *fields)
 	cJSON *json = cJSON_CreateObject();
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		cJSON_AddStringToObject(json, texts[i], text_of(fields, texts[i]));
+		cJSON_AddStringToObject(json, texts[i], trail_field(fields, texts[i]));
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		json_doc_add_int64(json, numbers[i], number_of(fields, numbers[i]));
 	api_add_time(json, "at", number_of(fields, "at_ms"));
@@ -72,7 +61,7 @@ static cJSON *refault_json(const redisReply *fields)
 	cJSON *json = cJSON_CreateObject();
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		cJSON_AddStringToObject(json, texts[i], text_of(fields, texts[i]));
+		cJSON_AddStringToObject(json, texts[i], trail_field(fields, texts[i]));
 	json_doc_add_int64(json, "bytes", number_of(fields, "bytes"));
 	json_doc_add_int64(json, "away_ms", away_ms);
 	json_doc_add_int64(json, "unused_ms",

@@ -8,6 +8,7 @@
 #include "common/xmem.h"
 #include "coordinator/api.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/lookup.h"
 #include "coordinator/survey.h"
 
 #define LIMIT_DEFAULT 100
@@ -180,19 +181,13 @@ static void on_done(const char *why, void *arg)
 	answer_free(a);
 }
 
-static void got_pins(const redisReply *reply, const char *why, void *arg)
+static void got_pins(const char *why, void *arg)
 {
 	struct answer *a = arg;
 	struct survey survey = {
 		.c = a->c, .depth = SNAPSHOT_SHOW, .part = on_part, .done = on_done, .arg = a};
 
-	for (size_t i = 0;
-	     reply != NULL && reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
-		if (pins_add(&a->pins, reply->element[i]->str, reply->element[i + 1]->str, NULL) !=
-		    0)
-			continue; /* shown by GET /v1/pins */
-	}
-	if (reply == NULL) {
+	if (why != NULL) {
 		on_done(why, a);
 		return;
 	}
@@ -227,8 +222,6 @@ void api_get_models(struct http_request *req, void *arg)
 {
 	struct coordinator *c = arg;
 	struct answer *a = xcalloc(1, sizeof(*a));
-	struct redis_args args = {0};
-	char key[KEY_SIZE];
 	const char *node;
 
 	a->req = req;
@@ -241,8 +234,5 @@ void api_get_models(struct http_request *req, void *arg)
 		free(a);
 		return;
 	}
-	redis_args_start(&args, "HGETALL");
-	redis_args_add(&args, coordinator_key(c, key, KEY_PINS));
-	redis_link_command(c->link, &args, got_pins, a);
-	redis_args_free(&args);
+	lookup_pins(c->link, c->options.redis.prefix, &a->pins, got_pins, a);
 }

@@ -18,7 +18,6 @@ struct sums {
 
 struct answer {
 	struct http_request *req;
-	struct coordinator *c;
 	bool roots; /* GET /v1/nodes shows each root, and no totals */
 	cJSON *list;
 	struct sums sums;
@@ -180,7 +179,6 @@ static void start(struct http_request *req, struct coordinator *c, bool roots)
 		return;
 	a = xcalloc(1, sizeof(*a));
 	a->req = req;
-	a->c = c;
 	a->roots = roots;
 	a->list = cJSON_CreateArray();
 	survey.arg = a;

@@ -16,7 +16,6 @@
 
 struct answer {
 	struct http_request *req;
-	struct coordinator *c;
 	char *glob;
 	bool removing;
 };
@@ -109,7 +108,6 @@ static void call_script(struct coordinator *c, struct http_request *req, const c
 	char key[KEY_SIZE];
 
 	a->req = req;
-	a->c = c;
 	a->glob = xstrdup(glob);
 	a->removing = strcmp(how_long, "remove") == 0;
 	redis_script_start(&args, &script_pin, 1);

@@ -82,15 +82,6 @@ bool cluster_add_model(struct cluster *cluster, struct cluster_node *node, const
 	return true;
 }
 
-struct cluster_model *cluster_find_model(struct cluster_node *node, const char *name)
-{
-	for (size_t i = 0; i < node->model_total; i++) {
-		if (strcmp(node->models[i].name, name) == 0)
-			return &node->models[i];
-	}
-	return NULL;
-}
-
 static bool take_number(const char *value, size_t len, int64_t *out)
 {
 	char digits[24];
@@ -126,12 +117,10 @@ static bool take_root_field(struct cluster_root *root, const char *key, size_t k
 #undef IS
 }
 
-bool cluster_add_root(struct cluster *cluster, struct cluster_node *node, const char *name,
-		      const char *text)
+bool cluster_add_root(struct cluster_node *node, const char *name, const char *text)
 {
 	struct cluster_root root = {.total_bytes = 0};
 
-	(void)cluster;
 	if (!model_name_root_valid(name))
 		return false;
 	snprintf(root.name, sizeof(root.name), "%s", name);

@@ -32,7 +32,8 @@ struct cluster_model {
 	const char *held_by;	/* "source: who"; NULL: not read, or not held */
 	int root;		/* index among the node's roots; -1: unknown */
 	bool held;
-	bool pending;  /* a delete command is under way */
+	bool pending; /* a delete command is under way */
+	bool going;   /* the same, or one has passed its deadline, and the agent has not answered */
 	bool deferred; /* it failed lately and waits (ledger.h) */
 };
 
@@ -47,6 +48,7 @@ struct cluster_node {
 	char incarnation[17];
 	bool known;    /* has registered, and is not registering now */
 	bool live;     /* its heartbeat is recent */
+	bool blank;    /* it has a name, and nothing that it says of itself */
 	bool complete; /* all of its models are here, not only the oldest ones */
 	int64_t heartbeat_ms;
 	int64_t wanted_bytes;
@@ -63,9 +65,8 @@ struct cluster_node {
 	/* SNAPSHOT_SUMMARY and SNAPSHOT_SHOW: what the node reports of itself */
 	char version[24];
 	int64_t since_ms, downloading, error, bytes;
-	int64_t deleted, gone, refused, failed,
-		freed_bytes; /* commands since it registered first */
-	int64_t refaults;    /* of these, models that came back soon */
+	int64_t deleted, refused, failed, freed_bytes; /* commands since it registered first */
+	int64_t refaults;			       /* of these, models that came back soon */
 };
 
 struct cluster {
@@ -88,14 +89,10 @@ const char *cluster_string(struct cluster *cluster, const char *text, size_t len
 bool cluster_add_model(struct cluster *cluster, struct cluster_node *node, const char *name,
 		       size_t len, int64_t last_used_ms);
 
-/* Finds a model by name, or NULL. */
-struct cluster_model *cluster_find_model(struct cluster_node *node, const char *name);
-
 /*
  * Adds a root from its field "root:NAME" and text "key=value ..."; false when it cannot be read.
  */
-bool cluster_add_root(struct cluster *cluster, struct cluster_node *node, const char *name,
-		      const char *text);
+bool cluster_add_root(struct cluster_node *node, const char *name, const char *text);
 
 /* After the last model and root: sorts both and gives each model its root. */
 void cluster_finish_node(struct cluster_node *node);

@@ -31,12 +31,16 @@ void copies_set(struct copies *copies, const char *node, int64_t inventory,
 /* The node is gone or not live: its copies do not count. */
 void copies_drop(struct copies *copies, const char *node);
 
+/* Drops all nodes but these: each that is not among the names of the nodes any more. */
+void copies_keep(struct copies *copies, const char *const *nodes, size_t count);
+
 /* On how many nodes the model is. */
 size_t copies_count(const struct copies *copies, const char *model);
 
 /*
  * `node` is going to give its copy up, or will not after all. Neither means anything for a model
- * that is not in the node's list, and once is as good as twice.
+ * that is not in the node's list, and once is as good as twice. A draft gives back what it has
+ * taken itself, nothing else.
  */
 void copies_take(struct copies *copies, const char *node, const char *model);
 void copies_give_back(struct copies *copies, const char *node, const char *model);

@@ -20,12 +20,9 @@
 #include "coordinator/copies.h"
 #include "coordinator/issue.h"
 #include "coordinator/leader.h"
+#include "coordinator/lookup.h"
 #include "coordinator/retire.h"
 #include "coordinator/snapshot.h"
-
-#define WINDOW_NODES  100 /* keeps other users' waits below 1 ms (docs/performance.md) */
-#define WINDOW_WHOLE  20
-#define WINDOW_GAP_MS 1
 
 enum cycle_state { CYCLE_NAMES, CYCLE_PREPARE, CYCLE_COPIES, CYCLE_READ };
 
@@ -37,21 +34,25 @@ struct cycle {
 	struct mono began;
 	struct event *gap;
 
-	char **nodes;
+	char **all; /* the names of all nodes; NULL: not asked for */
+	size_t all_count;
+	char **nodes; /* that are planned for: `all`, or others */
 	size_t count, next;
 	const char **whole; /* nodes of the present window that must be read whole; borrowed */
 	size_t whole_count, whole_next;
 	const char *const *window; /* what is being read */
 	size_t window_count;
+	void (*take)(struct cycle *cycle, struct cluster *window); /* what was read */
 	int64_t *cutoffs;
 
 	struct pins pins;
 	int64_t now_ms; /* Redis' clock when it began */
 	struct policy_budget budget;
 	bool need_copies;
-	struct copies *copies; /* NULL: not counted; a draft, owned, when nothing is issued */
-	size_t batches;	       /* being issued */
-	bool reading;	       /* an answer is awaited */
+	struct copies *counted; /* the coordinator's if it leads, else owned; NULL: none */
+	struct copies *copies;	/* the same, or a draft of it, owned, when nothing is issued */
+	size_t batches;		/* being issued */
+	bool reading;		/* an answer is awaited */
 };
 
 static void step(struct cycle *cy);
@@ -63,13 +64,22 @@ static bool issues(const struct cycle *cy)
 
 /* ---- the end of the reading ---- */
 
+static void free_names(char **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
 void cycle_free(struct cycle *cy)
 {
-	if (cy->copies != cy->c->copies)
+	if (cy->copies != cy->counted)
 		copies_free(cy->copies);
-	for (size_t i = 0; i < cy->count; i++)
-		free(cy->nodes[i]);
-	free(cy->nodes);
+	if (cy->counted != cy->c->copies)
+		copies_free(cy->counted);
+	if (cy->nodes != cy->all)
+		free_names(cy->nodes, cy->count);
+	free_names(cy->all, cy->all_count);
 	free(cy->whole);
 	free(cy->cutoffs);
 	pins_free(&cy->pins);
@@ -94,11 +104,13 @@ void cycle_stop(struct cycle *cy, const char *why)
 		end_reading(cy, cy->result->stopped);
 }
 
-/* True when the cycle may not go on. */
+/* True when the cycle may not go on; it may be freed then. */
 static bool must_stop(struct cycle *cy)
 {
 	const char *why = NULL;
 
+	/* After a freeze an answer that has waited comes before the next tick. */
+	caution_alive(&cy->c->caution, clock_mono());
 	if (cy->result->stopped != NULL)
 		why = cy->result->stopped;
 	else if (cy->result->act && !leader_leads(cy->c->leader))
@@ -131,7 +143,8 @@ static void on_batch_done(struct issue_batch *batch, void *arg)
 			 LOG_STR("model", item->model), LOG_STR("outcome", item->outcome));
 	}
 	cy->batches--;
-	if (cy->batches == 0 && !cy->reading)
+	/* Otherwise it goes on when the answer is there, or the gap is over. */
+	if (cy->batches == 0 && !cy->reading && !evtimer_pending(cy->gap, NULL))
 		step(cy);
 }
 
@@ -220,10 +233,11 @@ static void mark_deferred(struct cycle *cy, struct cluster *cluster)
 
 		for (size_t j = 0; j < node->model_total; j++) {
 			struct cluster_model *model = &node->models[j];
+			enum ledger_state state =
+				ledger_state(cy->c->ledger, node->name, model->name, now);
 
-			model->deferred =
-				ledger_deferred(cy->c->ledger, node->name, model->name, now);
-			model->pending |= ledger_open(cy->c->ledger, node->name, model->name);
+			model->deferred = state == LEDGER_DEFERRED;
+			model->pending |= state == LEDGER_OPEN;
 		}
 	}
 }
@@ -253,37 +267,26 @@ static bool read_whole(const struct cycle *cy, const struct limits *limits,
 	return !cy->result->act || limits->min_copies > 0 || cy->budget.bytes != INT64_MAX;
 }
 
-static void on_expired(struct cluster *read, const char *why, void *arg)
+static void take_expired(struct cycle *cy, struct cluster *cluster)
 {
-	struct cycle *cy = arg;
-	struct cluster cluster;
-	struct limits *limits;
+	struct limits *limits = limits_of(cy, cluster);
 
-	cy->reading = false;
-	if (read == NULL) {
-		cycle_stop(cy, why);
-		return;
-	}
-	cluster = *read;
-	limits = limits_of(cy, &cluster);
 	cy->whole_count = cy->whole_next = 0;
-	for (size_t i = 0; i < cluster.count; i++) {
+	for (size_t i = 0; i < cluster->count; i++) {
 		cy->result->nodes++;
-		cy->result->live += cluster.nodes[i].live;
+		cy->result->live += cluster->nodes[i].live;
 		if (issues(cy))
-			retire_if_gone(cy->c, &cluster.nodes[i], cy->now_ms);
-		if (!read_whole(cy, &limits[i], &cluster.nodes[i]))
+			retire_if_gone(cy->c, &cluster->nodes[i], cy->now_ms);
+		if (!read_whole(cy, &limits[i], &cluster->nodes[i]))
 			continue;
 		/* Decided later, when all of it is there. */
 		cy->whole[cy->whole_count++] = cy->window[i];
-		cluster.nodes[i].known = false;
+		cluster->nodes[i].known = false;
 	}
-	mark_deferred(cy, &cluster);
+	mark_deferred(cy, cluster);
 	if (cy->result->act)
-		decide(cy, &cluster, limits);
+		decide(cy, cluster, limits);
 	free(limits);
-	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
 static void pretend_deleting(struct cluster *cluster)
@@ -294,11 +297,22 @@ static void pretend_deleting(struct cluster *cluster)
 	}
 }
 
-static void on_whole(struct cluster *read, const char *why, void *arg)
+static void take_whole(struct cycle *cy, struct cluster *cluster)
+{
+	struct limits *limits = limits_of(cy, cluster);
+
+	mark_deferred(cy, cluster);
+	if (cy->result->as_if_deleting)
+		pretend_deleting(cluster);
+	decide(cy, cluster, limits);
+	free(limits);
+}
+
+/* The one place at which a pass goes on, or not, after it has waited for a window. */
+static void on_window(struct cluster *read, const char *why, void *arg)
 {
 	struct cycle *cy = arg;
 	struct cluster cluster;
-	struct limits *limits;
 
 	cy->reading = false;
 	if (read == NULL) {
@@ -306,18 +320,15 @@ static void on_whole(struct cluster *read, const char *why, void *arg)
 		return;
 	}
 	cluster = *read;
-	limits = limits_of(cy, &cluster);
-	mark_deferred(cy, &cluster);
-	if (cy->result->as_if_deleting)
-		pretend_deleting(&cluster);
-	decide(cy, &cluster, limits);
-	free(limits);
+	if (!must_stop(cy)) {
+		cy->take(cy, &cluster);
+		evtimer_add(cy->gap, &(struct timeval){.tv_usec = SNAPSHOT_GAP_US});
+	}
 	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
 static void read_window(struct cycle *cy, enum snapshot_depth depth,
-			void (*done)(struct cluster *, const char *, void *))
+			void (*take)(struct cycle *, struct cluster *))
 {
 	struct snapshot snapshot = {
 		.link = cy->c->link,
@@ -329,20 +340,21 @@ static void read_window(struct cycle *cy, enum snapshot_depth depth,
 		.cutoffs_ms = cy->cutoffs,
 		.now_ms = cy->now_ms + mono_since(cy->began, clock_mono()),
 		.node_timeout_ms = cy->c->options.node_timeout_ms,
-		.done = done,
+		.done = on_window,
 		.arg = cy,
 	};
 
+	cy->take = take;
 	cy->reading = true;
 	snapshot_read(&snapshot);
 }
 
-static void next_window(struct cycle *cy, size_t most)
+static void next_window(struct cycle *cy, char **nodes, size_t count)
 {
-	size_t left = cy->count - cy->next;
+	size_t left = count - cy->next;
 
-	cy->window = (const char *const *)cy->nodes + cy->next;
-	cy->window_count = left < most ? left : most;
+	cy->window = (const char *const *)nodes + cy->next;
+	cy->window_count = left < SNAPSHOT_WINDOW ? left : SNAPSHOT_WINDOW;
 	cy->next += cy->window_count;
 }
 
@@ -352,18 +364,18 @@ static void read_next(struct cycle *cy)
 		size_t left = cy->whole_count - cy->whole_next;
 
 		cy->window = cy->whole + cy->whole_next;
-		cy->window_count = left < WINDOW_WHOLE ? left : WINDOW_WHOLE;
+		cy->window_count = left < SNAPSHOT_WINDOW_WHOLE ? left : SNAPSHOT_WINDOW_WHOLE;
 		cy->whole_next += cy->window_count;
-		read_window(cy, SNAPSHOT_ALL, on_whole);
+		read_window(cy, SNAPSHOT_ALL, take_whole);
 	} else if (cy->next < cy->count) {
-		next_window(cy, WINDOW_NODES);
+		next_window(cy, cy->nodes, cy->count);
 		for (size_t i = 0; i < cy->window_count; i++) {
 			struct limits limits;
 
 			coordinator_limits(cy->c, cy->window[i], &limits);
 			cy->cutoffs[i] = policy_cutoff_ms(&limits, cy->now_ms);
 		}
-		read_window(cy, SNAPSHOT_EXPIRED, on_expired);
+		read_window(cy, SNAPSHOT_EXPIRED, take_expired);
 	} else if (cy->batches == 0) {
 		end_reading(cy, NULL);
 	}
@@ -378,54 +390,32 @@ static void count_copies(struct cycle *cy, const struct cluster_node *node)
 
 	for (size_t i = 0; i < node->model_total; i++)
 		names[count++] = node->models[i].name;
-	copies_set(cy->c->copies, node->name, node->inventory, names, count);
+	copies_set(cy->counted, node->name, node->inventory, names, count);
 	for (size_t i = 0; i < node->model_total; i++) {
-		if (node->models[i].pending)
-			copies_take(cy->c->copies, node->name, node->models[i].name);
+		if (node->models[i].going || node->models[i].pending)
+			copies_take(cy->counted, node->name, node->models[i].name);
 	}
 	free(names);
 }
 
-static void on_names_read(struct cluster *read, const char *why, void *arg)
+static void take_names(struct cycle *cy, struct cluster *cluster)
 {
-	struct cycle *cy = arg;
-	struct cluster cluster;
-
-	cy->reading = false;
-	if (read == NULL) {
-		cycle_stop(cy, why);
-		return;
-	}
-	cluster = *read;
-	mark_deferred(cy, &cluster);
-	for (size_t i = 0; i < cluster.count; i++)
-		count_copies(cy, &cluster.nodes[i]);
-	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
+	mark_deferred(cy, cluster);
+	for (size_t i = 0; i < cluster->count; i++)
+		count_copies(cy, &cluster->nodes[i]);
 }
 
-static void on_states_read(struct cluster *read, const char *why, void *arg)
+static void take_states(struct cycle *cy, struct cluster *cluster)
 {
-	struct cycle *cy = arg;
-	struct cluster cluster;
-
-	cy->reading = false;
-	if (read == NULL) {
-		cycle_stop(cy, why);
-		return;
-	}
-	cluster = *read;
 	cy->whole_count = cy->whole_next = 0;
-	for (size_t i = 0; i < cluster.count; i++) {
-		const struct cluster_node *node = &cluster.nodes[i];
+	for (size_t i = 0; i < cluster->count; i++) {
+		const struct cluster_node *node = &cluster->nodes[i];
 
 		if (!node->known || !node->live)
-			copies_drop(cy->c->copies, node->name);
-		else if (!copies_current(cy->c->copies, node->name, node->inventory))
+			copies_drop(cy->counted, node->name);
+		else if (!copies_current(cy->counted, node->name, node->inventory))
 			cy->whole[cy->whole_count++] = cy->window[i];
 	}
-	cluster_free(&cluster);
-	evtimer_add(cy->gap, &(struct timeval){.tv_usec = WINDOW_GAP_MS * 1000});
 }
 
 static void read_copies(struct cycle *cy)
@@ -435,10 +425,10 @@ static void read_copies(struct cycle *cy)
 		cy->window_count = cy->whole_count - cy->whole_next;
 		cy->whole_next = cy->whole_count;
 		/* Whole, not names alone: commands under way tell which copies are going. */
-		read_window(cy, SNAPSHOT_ALL, on_names_read);
-	} else if (cy->next < cy->count) {
-		next_window(cy, WINDOW_NODES);
-		read_window(cy, SNAPSHOT_STATE, on_states_read);
+		read_window(cy, SNAPSHOT_ALL, take_names);
+	} else if (cy->next < cy->all_count) {
+		next_window(cy, cy->all, cy->all_count);
+		read_window(cy, SNAPSHOT_STATE, take_states);
 	} else {
 		cy->state = CYCLE_READ;
 		cy->next = cy->whole_count = cy->whole_next = 0;
@@ -448,68 +438,73 @@ static void read_copies(struct cycle *cy)
 
 /* ---- preparing ---- */
 
-static void on_pins(const redisReply *reply, const char *why, void *arg)
+static void on_pins(const char *why, void *arg)
 {
 	struct cycle *cy = arg;
-	struct err err;
 
 	cy->reading = false;
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-		cycle_stop(cy, reply == NULL ? why : "the pins cannot be read");
+	if (why != NULL) {
+		cycle_stop(cy, why);
 		return;
-	}
-	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-		if (pins_add(&cy->pins, reply->element[i]->str, reply->element[i + 1]->str, &err) !=
-		    0)
-			log_warn("-pin", LOG_STR("glob", reply->element[i]->str),
-				 LOG_STR("reason", err.text));
 	}
 	cy->state = cy->need_copies ? CYCLE_COPIES : CYCLE_READ;
 	step(cy);
 }
 
-static void on_time(const redisReply *reply, const char *why, void *arg)
+static void on_clock(int64_t now_ms, const char *why, void *arg)
 {
 	struct cycle *cy = arg;
-	struct redis_args args = {0};
-	char key[KEY_SIZE];
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+	if (why != NULL) {
 		cy->reading = false;
-		cycle_stop(cy, reply == NULL ? why : "Redis' clock cannot be read");
+		cycle_stop(cy, why);
 		return;
 	}
 	cy->began = clock_mono();
-	cy->now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 +
-		     strtoll(reply->element[1]->str, NULL, 10) / 1000;
-	cy->result->began_redis_ms = cy->now_ms;
-	caution_clock(&cy->c->caution, cy->now_ms, cy->began);
-	redis_args_start(&args, "HGETALL");
-	redis_args_add(&args, coordinator_key(cy->c, key, KEY_PINS));
-	redis_link_command(cy->c->link, &args, on_pins, cy);
-	redis_args_free(&args);
+	cy->now_ms = now_ms;
+	cy->result->began_redis_ms = now_ms;
+	caution_clock(&cy->c->caution, now_ms, cy->began);
+	lookup_pins(cy->c->link, cy->c->options.redis.prefix, &cy->pins, on_pins, cy);
+}
+
+static void prepare_copies(struct cycle *cy)
+{
+	struct coordinator *c = cy->c;
+
+	if (!leader_leads(c->leader)) {
+		/* How commands end is heard by the leader alone: what others count is not kept. */
+		cy->counted = cy->need_copies ? copies_new() : NULL;
+	} else {
+		if (cy->need_copies && c->copies == NULL)
+			c->copies = copies_new();
+		cy->counted = c->copies;
+	}
+	if (cy->counted == NULL)
+		return;
+	if (cy->need_copies || cy->all != NULL)
+		copies_keep(cy->counted, (const char *const *)cy->all, cy->all_count);
+	cy->copies = issues(cy) ? cy->counted : copies_draft(cy->counted);
 }
 
 static void prepare(struct cycle *cy)
 {
-	struct redis_args args = {0};
+	cy->cutoffs = xcalloc(SNAPSHOT_WINDOW, sizeof(*cy->cutoffs));
+	cy->whole = xcalloc(SNAPSHOT_WINDOW, sizeof(*cy->whole));
+	prepare_copies(cy);
+	cy->reading = true;
+	lookup_clock(cy->c->link, on_clock, cy);
+}
 
-	cy->cutoffs = xcalloc(cy->count + 1, sizeof(*cy->cutoffs));
-	cy->whole = xcalloc(cy->count + 1, sizeof(*cy->whole));
-	for (size_t i = 0; i < cy->count && !cy->need_copies; i++) {
+static bool wants_copies(const struct cycle *cy)
+{
+	for (size_t i = 0; i < cy->count; i++) {
 		struct limits limits;
 
 		coordinator_limits(cy->c, cy->nodes[i], &limits);
-		cy->need_copies = limits.min_copies > 0;
+		if (limits.min_copies > 0)
+			return true;
 	}
-	if (cy->need_copies && cy->c->copies == NULL)
-		cy->c->copies = copies_new();
-	if (cy->c->copies != NULL)
-		cy->copies = issues(cy) ? cy->c->copies : copies_draft(cy->c->copies);
-	cy->reading = true;
-	redis_args_start(&args, "TIME");
-	redis_link_command(cy->c->link, &args, on_time, cy);
-	redis_args_free(&args);
+	return false;
 }
 
 static void on_names(char **names, size_t count, const char *why, void *arg)
@@ -521,10 +516,28 @@ static void on_names(char **names, size_t count, const char *why, void *arg)
 		cycle_stop(cy, why);
 		return;
 	}
-	cy->nodes = names;
-	cy->count = count;
+	cy->all = names;
+	cy->all_count = count;
+	if (cy->nodes == NULL) {
+		cy->nodes = names;
+		cy->count = count;
+		cy->need_copies = wants_copies(cy);
+	}
 	cy->state = CYCLE_PREPARE;
 	step(cy);
+}
+
+/* The copies on all nodes count, whichever are planned for. */
+static void read_names(struct cycle *cy)
+{
+	cy->need_copies = wants_copies(cy);
+	if (cy->nodes != NULL && !cy->need_copies) {
+		cy->state = CYCLE_PREPARE;
+		step(cy);
+		return;
+	}
+	cy->reading = true;
+	lookup_nodes(cy->c->link, cy->c->options.redis.prefix, on_names, cy);
 }
 
 static void on_gap(evutil_socket_t fd, short what, void *arg)
@@ -540,10 +553,7 @@ static void step(struct cycle *cy)
 	if (cy->reading || must_stop(cy))
 		return;
 	switch (cy->state) {
-	case CYCLE_NAMES:
-		cy->reading = true;
-		snapshot_node_names(cy->c->link, cy->c->options.redis.prefix, on_names, cy);
-		break;
+	case CYCLE_NAMES: read_names(cy); break;
 	case CYCLE_PREPARE: prepare(cy); break;
 	case CYCLE_COPIES: read_copies(cy); break;
 	case CYCLE_READ: read_next(cy); break;
@@ -569,7 +579,6 @@ struct cycle *cycle_new(struct coordinator *c, struct cycle_result *result, char
 	cy->budget.bytes = cap(c->options.max_bytes_per_cycle);
 	cy->nodes = nodes;
 	cy->count = count;
-	cy->state = nodes != NULL ? CYCLE_PREPARE : CYCLE_NAMES;
 	return cy;
 }
 

@@ -18,6 +18,8 @@
 
 #define RESULTS_KEPT   32
 #define JITTER_PERCENT 10
+/* After a cycle that did not go through, the next one comes at the latest. */
+#define RETRY_MS 30000
 /* What a disk that fills asks for more than once is answered once in this time. */
 #define PRESSURE_PAUSE_MS 2000
 #define PRESSED_MAX	  1000
@@ -98,6 +100,14 @@ static void close_result(struct cycles *cs, struct cycle_result *r)
 
 /* ---- starting and ending ---- */
 
+static void due_within(struct cycles *cs, int64_t ms)
+{
+	int64_t latest = clock_mono().ms + ms;
+
+	if (cs->due.ms > latest)
+		cs->due.ms = latest;
+}
+
 static void on_part(const struct cluster *cluster, const struct limits *limits,
 		    const struct plan *plan, void *arg)
 {
@@ -119,6 +129,8 @@ static void on_done(struct cycle *cycle, void *arg)
 	if (run->plan.done != NULL)
 		run->plan.done(result, run->plan.arg);
 	if (result->act) {
+		if (result->stopped != NULL)
+			due_within(cs, RETRY_MS);
 		keep_result(cs, result);
 		close_result(cs, result);
 	} else {
@@ -173,12 +185,6 @@ static void start_for_pressed(struct cycles *cs)
 	size_t count = cs->pressed_count;
 
 	cs->pressed_due.ms = clock_mono().ms + PRESSURE_PAUSE_MS;
-	if (cs->c->copies != NULL) {
-		/* Copies on all other nodes count too: then all of them are looked at. */
-		drop_pressed(cs);
-		start(cs, how, NULL, 0, NULL);
-		return;
-	}
 	cs->pressed = NULL;
 	cs->pressed_count = cs->pressed_capacity = 0;
 	start(cs, how, nodes, count, NULL);
@@ -229,10 +235,12 @@ void cycles_demand(struct cycles *cs)
 
 void cycles_settings_changed(struct cycles *cs)
 {
-	int64_t latest = clock_mono().ms + cs->c->options.check_interval_ms;
-
-	if (cs->due.ms > latest)
-		cs->due.ms = latest;
+	due_within(cs, cs->c->options.check_interval_ms);
+	/* One cycle has one policy; it begins anew with the one of now. */
+	if (cs->acting != NULL) {
+		cs->demanded = true;
+		cycles_stop(cs, "the settings have changed");
+	}
 }
 
 void cycles_plan(struct cycles *cs, const char *node, bool as_if_deleting,
@@ -274,6 +282,12 @@ void cycles_command_ended(struct cycles *cs, const struct ledger_entry *entry, c
 	r->freed_bytes = saturate_add(r->freed_bytes, freed_bytes);
 	if (cs->acting == NULL || cycle_result(cs->acting->cycle) != r)
 		close_result(cs, r);
+}
+
+void cycles_ledger_cleared(struct cycles *cs)
+{
+	for (size_t i = 0; i < RESULTS_KEPT && cs->results[i] != NULL; i++)
+		close_result(cs, cs->results[i]);
 }
 
 void cycles_stop(struct cycles *cs, const char *why)

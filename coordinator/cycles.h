@@ -33,7 +33,10 @@ void cycles_pressure(struct cycles *cycles, const char *node);
 /* Looks at all nodes now. */
 void cycles_demand(struct cycles *cycles);
 
-/* The settings have changed: the next cycle is due by the new interval at the latest. */
+/*
+ * The settings have changed: what is under way ends and begins anew, and the next regular cycle is
+ * due by the new interval at the latest.
+ */
 void cycles_settings_changed(struct cycles *cycles);
 
 /*
@@ -47,7 +50,10 @@ void cycles_plan(struct cycles *cycles, const char *node, bool as_if_deleting,
 void cycles_command_ended(struct cycles *cycles, const struct ledger_entry *entry,
 			  const char *outcome, int64_t freed_bytes);
 
-/* We do not lead any more: what is being read is given up, nothing more is issued. */
+/* The ledger was cleared: cycles whose commands were open end without them. */
+void cycles_ledger_cleared(struct cycles *cycles);
+
+/* The cycle under way is given up, if there is one: nothing more is issued. `why` is a constant. */
 void cycles_stop(struct cycles *cycles, const char *why);
 
 /* A number for commands that no cycle issued. */

@@ -73,9 +73,7 @@ static void note_issued(struct issue_batch *batch, struct issue_item *item, stru
 		.node = batch->node,
 		.model = item->model,
 		.cycle = batch->cycle,
-		.bytes = item->bytes,
 		.reason = item->reason,
-		.issued = now,
 		.deadline = {now.ms + c->options.command_ttl_ms},
 	};
 
@@ -117,8 +115,12 @@ static void refuse_all(struct issue_batch *batch, const char *outcome)
 static void got_issued(const redisReply *reply, const char *why, void *arg)
 {
 	struct issue_batch *batch = arg;
+	struct copies *copies = batch->owner->copies;
 	const char *word = "";
 
+	/* Issued or not: only a look at the node tells. Until then none of its copies counts. */
+	if (reply == NULL && copies != NULL)
+		copies_drop(copies, batch->node);
 	if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
 	    reply->element[0]->type == REDIS_REPLY_STRING)
 		word = reply->element[0]->str;

@@ -6,16 +6,24 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "common/model_name.h"
 #include "common/xmem.h"
 
 #define RETRY_MAX_MS (24 * INT64_C(3600000))
 /* A failure is forgotten when nothing has been tried for so long. */
 #define FORGET_MS (48 * INT64_C(3600000))
 
+/* How many commands of a cycle are open; there is none without. */
+struct cycle_open {
+	uint64_t id;
+	size_t open;
+	UT_hash_handle hh;
+};
+
 struct record {
 	char *key; /* "node model" */
 	struct ledger_entry entry;
-	bool open;
+	struct cycle_open *cycle; /* NULL: not open */
 	unsigned failures;
 	struct mono failed, not_before;
 	UT_hash_handle hh;
@@ -29,6 +37,7 @@ struct node_seen {
 
 struct ledger {
 	struct record *records;
+	struct cycle_open *cycles;
 	size_t open;
 	int64_t retry_ms;
 	char *node, *model; /* of the entry that was returned last */
@@ -42,10 +51,39 @@ struct ledger *ledger_new(void)
 	return ledger;
 }
 
+static void set_open(struct ledger *ledger, struct record *record)
+{
+	struct cycle_open *cycle;
+
+	HASH_FIND(hh, ledger->cycles, &record->entry.cycle, sizeof(cycle->id), cycle);
+	if (cycle == NULL) {
+		cycle = xcalloc(1, sizeof(*cycle));
+		cycle->id = record->entry.cycle;
+		HASH_ADD(hh, ledger->cycles, id, sizeof(cycle->id), cycle);
+	}
+	cycle->open++;
+	ledger->open++;
+	record->cycle = cycle;
+}
+
+static void set_ended(struct ledger *ledger, struct record *record)
+{
+	struct cycle_open *cycle = record->cycle;
+
+	if (cycle == NULL)
+		return;
+	if (--cycle->open == 0) {
+		HASH_DEL(ledger->cycles, cycle);
+		free(cycle);
+	}
+	ledger->open--;
+	record->cycle = NULL;
+}
+
 static void drop(struct ledger *ledger, struct record *record)
 {
+	set_ended(ledger, record);
 	HASH_DEL(ledger->records, record);
-	ledger->open -= record->open;
 	free((char *)record->entry.node);
 	free((char *)record->entry.model);
 	free(record->key);
@@ -72,14 +110,14 @@ void ledger_set_retry(struct ledger *ledger, int64_t retry_ms)
 
 static struct record *find(const struct ledger *ledger, const char *node, const char *model)
 {
+	/* What does not fit is longer than any name. */
+	char key[NODE_NAME_MAX + 1 + MODEL_NAME_SIZE + 1];
 	struct record *record;
-	char *key;
 
 	if (ledger->records == NULL)
 		return NULL;
-	key = xasprintf("%s %s", node, model);
+	snprintf(key, sizeof(key), "%s %s", node, model);
 	HASH_FIND_STR(ledger->records, key, record);
-	free(key);
 	return record;
 }
 
@@ -94,14 +132,12 @@ void ledger_issued(struct ledger *ledger, const struct ledger_entry *entry)
 		record->entry.model = xstrdup(entry->model);
 		HASH_ADD_KEYPTR(hh, ledger->records, record->key, strlen(record->key), record);
 	}
+	set_ended(ledger, record);
 	memcpy(record->entry.id, entry->id, sizeof(record->entry.id));
 	record->entry.cycle = entry->cycle;
-	record->entry.bytes = entry->bytes;
 	record->entry.reason = entry->reason;
-	record->entry.issued = entry->issued;
 	record->entry.deadline = entry->deadline;
-	ledger->open += !record->open;
-	record->open = true;
+	set_open(ledger, record);
 }
 
 /* Hands the entry out and keeps what is to be remembered of it. */
@@ -117,8 +153,7 @@ static void end(struct ledger *ledger, struct record *record, bool success, stru
 	*ended = record->entry;
 	ended->node = ledger->node;
 	ended->model = ledger->model;
-	ledger->open -= record->open;
-	record->open = false;
+	set_ended(ledger, record);
 	if (success) {
 		drop(ledger, record);
 		return;
@@ -138,40 +173,38 @@ bool ledger_receipt(struct ledger *ledger, const char *node, const char *model, 
 {
 	struct record *record = find(ledger, node, model);
 
-	if (record == NULL || !record->open || strcmp(record->entry.id, id) != 0)
+	if (record == NULL || record->cycle == NULL || strcmp(record->entry.id, id) != 0)
 		return false;
 	end(ledger, record, success, now, ended);
 	return true;
 }
 
-bool ledger_overdue(struct ledger *ledger, struct mono now, struct ledger_entry *ended)
+void ledger_overdue(struct ledger *ledger, struct mono now,
+		    void (*ended)(const struct ledger_entry *entry, void *arg), void *arg)
 {
 	struct record *record, *next;
+	struct ledger_entry entry;
 
 	HASH_ITER (hh, ledger->records, record, next) {
-		if (record->open && mono_since(record->entry.deadline, now) >= 0) {
-			end(ledger, record, false, now, ended);
-			return true;
-		}
-		if (!record->open && mono_since(record->failed, now) > FORGET_MS)
+		if (record->cycle != NULL && mono_since(record->entry.deadline, now) >= 0) {
+			end(ledger, record, false, now, &entry);
+			ended(&entry, arg);
+		} else if (record->cycle == NULL && mono_since(record->failed, now) > FORGET_MS) {
 			drop(ledger, record);
+		}
 	}
-	return false;
 }
 
-bool ledger_open(const struct ledger *ledger, const char *node, const char *model)
+enum ledger_state ledger_state(const struct ledger *ledger, const char *node, const char *model,
+			       struct mono now)
 {
 	const struct record *record = find(ledger, node, model);
 
-	return record != NULL && record->open;
-}
-
-bool ledger_deferred(const struct ledger *ledger, const char *node, const char *model,
-		     struct mono now)
-{
-	const struct record *record = find(ledger, node, model);
-
-	return record != NULL && !record->open && mono_since(record->not_before, now) < 0;
+	if (record == NULL)
+		return LEDGER_IDLE;
+	if (record->cycle != NULL)
+		return LEDGER_OPEN;
+	return mono_since(record->not_before, now) < 0 ? LEDGER_DEFERRED : LEDGER_IDLE;
 }
 
 void ledger_each_node(const struct ledger *ledger, void (*node)(const char *name, void *arg),
@@ -181,7 +214,7 @@ void ledger_each_node(const struct ledger *ledger, void (*node)(const char *name
 
 	for (const struct record *record = ledger->records; record != NULL;
 	     record = record->hh.next) {
-		if (!record->open)
+		if (record->cycle == NULL)
 			continue;
 		HASH_FIND_STR(all, record->entry.node, one);
 		if (one != NULL)
@@ -204,12 +237,10 @@ size_t ledger_count(const struct ledger *ledger)
 
 size_t ledger_count_cycle(const struct ledger *ledger, uint64_t cycle)
 {
-	size_t count = 0;
+	struct cycle_open *found;
 
-	for (const struct record *record = ledger->records; record != NULL;
-	     record = record->hh.next)
-		count += record->open && record->entry.cycle == cycle;
-	return count;
+	HASH_FIND(hh, ledger->cycles, &cycle, sizeof(cycle), found);
+	return found != NULL ? found->open : 0;
 }
 
 void ledger_clear(struct ledger *ledger)
@@ -217,7 +248,7 @@ void ledger_clear(struct ledger *ledger)
 	struct record *record, *next;
 
 	HASH_ITER (hh, ledger->records, record, next) {
-		if (record->open)
+		if (record->cycle != NULL)
 			drop(ledger, record);
 	}
 }

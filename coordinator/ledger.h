@@ -18,9 +18,14 @@ struct ledger_entry {
 	const char *node, *model;
 	char id[COMMAND_ID_MAX + 1];
 	uint64_t cycle; /* that issued it */
-	int64_t bytes;	/* that are expected to come free */
 	enum evict_reason reason;
-	struct mono issued, deadline;
+	struct mono deadline;
+};
+
+enum ledger_state {
+	LEDGER_IDLE,
+	LEDGER_OPEN,	 /* a command for it is under way */
+	LEDGER_DEFERRED, /* failed lately, and is not to be tried yet */
 };
 
 struct ledger *ledger_new(void);
@@ -39,20 +44,18 @@ void ledger_issued(struct ledger *ledger, const struct ledger_entry *entry);
 bool ledger_receipt(struct ledger *ledger, const char *node, const char *model, const char *id,
 		    bool success, struct mono now, struct ledger_entry *ended);
 
-/* Ends one command whose deadline has passed, in the same way; false when there is none. */
-bool ledger_overdue(struct ledger *ledger, struct mono now, struct ledger_entry *ended);
+/* Ends the commands whose deadline has passed, and calls `ended` for each. */
+void ledger_overdue(struct ledger *ledger, struct mono now,
+		    void (*ended)(const struct ledger_entry *entry, void *arg), void *arg);
 
-/* Is a command for it open? */
-bool ledger_open(const struct ledger *ledger, const char *node, const char *model);
-
-/* Failed lately, and not to be tried yet? */
-bool ledger_deferred(const struct ledger *ledger, const char *node, const char *model,
-		     struct mono now);
+enum ledger_state ledger_state(const struct ledger *ledger, const char *node, const char *model,
+			       struct mono now);
 
 /* Nodes with open commands: calls `node` once for each. */
 void ledger_each_node(const struct ledger *ledger, void (*node)(const char *name, void *arg),
 		      void *arg);
 
+/* How many are open, of all or of one cycle. */
 size_t ledger_count(const struct ledger *ledger);
 size_t ledger_count_cycle(const struct ledger *ledger, uint64_t cycle);
 

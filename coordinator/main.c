@@ -69,6 +69,10 @@ static void on_gained(int64_t epoch, void *arg)
 
 	caution_event(&c->caution, "the leadership is new", clock_mono());
 	ledger_clear(c->ledger);
+	cycles_ledger_cleared(c->cycles);
+	/* What was under way before, and what the last leader has under way, is read anew. */
+	if (c->copies != NULL)
+		copies_keep(c->copies, NULL, 0);
 	announce_policy(c);
 	follow_all(c->follow);
 	trail_start(c, &args, "leader");

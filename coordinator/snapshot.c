@@ -10,7 +10,6 @@
 #include "common/log.h"
 #include "common/xmem.h"
 
-#define SCAN_COUNT "500"
 #define NUMBER_MAX (INT64_C(1) << 53)
 
 enum part {
@@ -67,11 +66,11 @@ static void set_counter(struct cluster_node *node, const char *key, int64_t valu
 		const char *key;
 		int64_t *at;
 	} counters[] = {
-		{"since", &node->since_ms},    {"downloading", &node->downloading},
-		{"error", &node->error},       {"bytes", &node->bytes},
-		{"deleted", &node->deleted},   {"gone", &node->gone},
-		{"refused", &node->refused},   {"failed", &node->failed},
-		{"freed", &node->freed_bytes}, {"refault", &node->refaults},
+		{"since", &node->since_ms},   {"downloading", &node->downloading},
+		{"error", &node->error},      {"bytes", &node->bytes},
+		{"deleted", &node->deleted},  {"refused", &node->refused},
+		{"failed", &node->failed},    {"freed", &node->freed_bytes},
+		{"refault", &node->refaults},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
@@ -80,8 +79,7 @@ static void set_counter(struct cluster_node *node, const char *key, int64_t valu
 	}
 }
 
-static void set_state(struct reading *rd, struct cluster_node *node, const char *key,
-		      const redisReply *value)
+static void set_state(struct cluster_node *node, const char *key, const redisReply *value)
 {
 	if (!is_text(value))
 		return;
@@ -101,7 +99,7 @@ static void set_state(struct reading *rd, struct cluster_node *node, const char 
 	} else if (strcmp(key, "version") == 0) {
 		snprintf(node->version, sizeof(node->version), "%s", value->str);
 	} else if (strncmp(key, "root:", 5) == 0) {
-		if (!cluster_add_root(&rd->cluster, node, key + 5, value->str))
+		if (!cluster_add_root(node, key + 5, value->str))
 			log_warn("-root-unreadable", LOG_STR("node", node->name),
 				 LOG_STR("field", key));
 	} else {
@@ -111,9 +109,10 @@ static void set_state(struct reading *rd, struct cluster_node *node, const char 
 
 static void finish_state(struct reading *rd, struct cluster_node *node)
 {
-	int64_t age = rd->want.now_ms - node->heartbeat_ms;
+	int64_t age = rd->want.now_ms - node->heartbeat_ms, most = rd->want.node_timeout_ms;
 
-	node->live = node->heartbeat_ms > 0 && age < rd->want.node_timeout_ms;
+	/* One of the future is from before Redis' clock went back. */
+	node->live = node->heartbeat_ms > 0 && age < most && age > -most;
 }
 
 static bool reads_all_fields(const struct reading *rd)
@@ -124,6 +123,16 @@ static bool reads_all_fields(const struct reading *rd)
 
 static const char *const light_fields[] = {"inc", "hb", "n", "attention", "inv"};
 
+/* Of a hash that is not there: no fields, or none of those that were asked for. */
+static bool says_nothing(const redisReply *reply)
+{
+	for (size_t i = 0; i < reply->elements; i++) {
+		if (reply->element[i]->type != REDIS_REPLY_NIL)
+			return false;
+	}
+	return true;
+}
+
 static void got_state(struct reading *rd, struct cluster_node *node, const redisReply *reply)
 {
 	bool loading = false;
@@ -133,13 +142,14 @@ static void got_state(struct reading *rd, struct cluster_node *node, const redis
 			if (!is_text(reply->element[i]))
 				continue;
 			loading |= strcmp(reply->element[i]->str, "loading") == 0;
-			set_state(rd, node, reply->element[i]->str, reply->element[i + 1]);
+			set_state(node, reply->element[i]->str, reply->element[i + 1]);
 		}
 		node->known &= !loading;
 	} else {
 		for (size_t i = 0; i < reply->elements; i++)
-			set_state(rd, node, light_fields[i], reply->element[i]);
+			set_state(node, light_fields[i], reply->element[i]);
 	}
+	node->blank = says_nothing(reply);
 	finish_state(rd, node);
 }
 
@@ -249,7 +259,10 @@ static void got_holds(struct cluster_node *node, const redisReply *reply)
 	free(index);
 }
 
-/* A command that has passed its deadline, or is none, does not count: issue.lua replaces it. */
+/*
+ * A command that has passed its deadline is not pending any more, issue.lua replaces it; but the
+ * agent may have begun before. What is no command says nothing.
+ */
 static void got_commands(struct cluster_node *node, const redisReply *reply, int64_t now_ms)
 {
 	struct cluster_model **index = index_models(node);
@@ -258,9 +271,11 @@ static void got_commands(struct cluster_node *node, const redisReply *reply, int
 		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
 		struct command cmd;
 
-		if (model != NULL && is_text(reply->element[i + 1]) &&
-		    command_parse(reply->element[i + 1]->str, &cmd, NULL) == 0)
-			model->pending = cmd.deadline_ms > now_ms;
+		if (model == NULL || !is_text(reply->element[i + 1]) ||
+		    command_parse(reply->element[i + 1]->str, &cmd, NULL) != 0)
+			continue;
+		model->going = true;
+		model->pending = cmd.deadline_ms > now_ms;
 	}
 	free(index);
 }
@@ -315,7 +330,7 @@ static void got(const redisReply *reply, const char *why, void *arg)
 		log_warn("-node-unreadable", LOG_STR("node", node->name),
 			 LOG_STR("reason",
 				 reply->type == REDIS_REPLY_ERROR ? reply->str : "wrong type"));
-		node->known = false;
+		node->known = node->blank = false;
 		node->heartbeat_ms = 0;
 		node->live = false;
 	} else if (rd->why == NULL) {
@@ -424,99 +439,4 @@ void snapshot_read(const struct snapshot *snapshot)
 		read_node(rd, i);
 	}
 	finish(rd);
-}
-
-/* ---- names of nodes ---- */
-
-struct naming {
-	struct redis_link *link;
-	char key[KEY_SIZE];
-	char **names;
-	size_t count, capacity;
-	void (*done)(char **names, size_t count, const char *why, void *arg);
-	void *arg;
-};
-
-static int string_order(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void end_naming(struct naming *nm, const char *why)
-{
-	size_t kept = 0;
-
-	/* A scan may give a name twice. */
-	if (nm->count > 1)
-		qsort(nm->names, nm->count, sizeof(*nm->names), string_order);
-	for (size_t i = 0; i < nm->count; i++) {
-		if (why != NULL || (kept > 0 && strcmp(nm->names[kept - 1], nm->names[i]) == 0))
-			free(nm->names[i]);
-		else
-			nm->names[kept++] = nm->names[i];
-	}
-	if (why != NULL) {
-		free(nm->names);
-		nm->names = NULL;
-		kept = 0;
-	}
-	nm->done(nm->names, kept, why, nm->arg);
-	free(nm);
-}
-
-static void scan_more(struct naming *nm, const char *cursor);
-
-static void got_names(const redisReply *reply, const char *why, void *arg)
-{
-	struct naming *nm = arg;
-	const redisReply *list;
-
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-	    !is_text(reply->element[0]) || reply->element[1]->type != REDIS_REPLY_ARRAY) {
-		end_naming(nm, reply == NULL ? why : "the set of nodes cannot be read");
-		return;
-	}
-	list = reply->element[1];
-	for (size_t i = 0; i < list->elements; i++) {
-		const redisReply *name = list->element[i];
-
-		if (!is_text(name) || strlen(name->str) != (size_t)name->len ||
-		    !model_name_node_valid(name->str)) {
-			log_warn("-node-ignored", LOG_STR("reason", "bad name"),
-				 LOG_STR("node", is_text(name) ? name->str : "?"));
-			continue;
-		}
-		nm->names = xgrow(nm->names, nm->count, &nm->capacity, sizeof(*nm->names));
-		nm->names[nm->count++] = xstrdup(name->str);
-	}
-	if (strcmp(reply->element[0]->str, "0") == 0)
-		end_naming(nm, NULL);
-	else
-		scan_more(nm, reply->element[0]->str);
-}
-
-static void scan_more(struct naming *nm, const char *cursor)
-{
-	struct redis_args args = {0};
-
-	redis_args_start(&args, "SSCAN");
-	redis_args_add(&args, nm->key);
-	redis_args_add(&args, cursor);
-	redis_args_add(&args, "COUNT");
-	redis_args_add(&args, SCAN_COUNT);
-	redis_link_command(nm->link, &args, got_names, nm);
-	redis_args_free(&args);
-}
-
-void snapshot_node_names(struct redis_link *link, const char *prefix,
-			 void (*done)(char **names, size_t count, const char *why, void *arg),
-			 void *arg)
-{
-	struct naming *nm = xcalloc(1, sizeof(*nm));
-
-	nm->link = link;
-	nm->done = done;
-	nm->arg = arg;
-	key_cluster(nm->key, prefix, KEY_NODES);
-	scan_more(nm, "0");
 }

@@ -12,7 +12,11 @@
 #include "common/redis_link.h"
 #include "coordinator/cluster.h"
 
-struct copies;
+/* Windows of so many nodes, with a pause after each, keep other users' waits below 1 ms
+ * (docs/performance.md): for depths that read a node whole, and for the others. */
+#define SNAPSHOT_WINDOW_WHOLE 20
+#define SNAPSHOT_WINDOW	      100
+#define SNAPSHOT_GAP_US	      1000
 
 enum snapshot_depth {
 	/* State fields, and the models with a score below the node's cutoff. */
@@ -48,10 +52,5 @@ struct snapshot {
 
 /* Starts reading; `snapshot` is copied. */
 void snapshot_read(const struct snapshot *snapshot);
-
-/* Reads the names of all nodes, in no order; the array and its strings become the callee's. */
-void snapshot_node_names(struct redis_link *link, const char *prefix,
-			 void (*done)(char **names, size_t count, const char *why, void *arg),
-			 void *arg);
 
 #endif

@@ -6,10 +6,7 @@
 #include "common/glob.h"
 #include "common/xmem.h"
 #include "coordinator/coordinator.h"
-
-#define WINDOW_LIGHT  100
-#define WINDOW_WHOLE  20
-#define WINDOW_GAP_US 1000
+#include "coordinator/lookup.h"
 
 struct going {
 	struct survey want;
@@ -47,14 +44,14 @@ static void on_window(struct cluster *read, const char *why, void *arg)
 	cluster = *read;
 	g->want.part(&cluster, redis_now(g), g->want.arg);
 	cluster_free(&cluster);
-	evtimer_add(g->gap, &(struct timeval){.tv_usec = WINDOW_GAP_US});
+	evtimer_add(g->gap, &(struct timeval){.tv_usec = SNAPSHOT_GAP_US});
 }
 
 static void next_window(struct going *g)
 {
 	size_t most = g->want.depth == SNAPSHOT_ALL || g->want.depth == SNAPSHOT_SHOW
-			      ? WINDOW_WHOLE
-			      : WINDOW_LIGHT;
+			      ? SNAPSHOT_WINDOW_WHOLE
+			      : SNAPSHOT_WINDOW;
 	size_t left = g->count - g->next;
 	struct snapshot snapshot = {
 		.link = g->want.c->link,
@@ -102,28 +99,24 @@ static void on_names(char **names, size_t count, const char *why, void *arg)
 		next_window(g);
 }
 
-static void on_time(const redisReply *reply, const char *why, void *arg)
+static void on_clock(int64_t now_ms, const char *why, void *arg)
 {
 	struct going *g = arg;
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
-		finish(g, reply == NULL ? why : "Redis' clock cannot be read");
+	if (why != NULL) {
+		finish(g, why);
 		return;
 	}
-	g->now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 +
-		    strtoll(reply->element[1]->str, NULL, 10) / 1000;
+	g->now_ms = now_ms;
 	g->now_at = clock_mono();
-	snapshot_node_names(g->want.c->link, g->want.c->options.redis.prefix, on_names, g);
+	lookup_nodes(g->want.c->link, g->want.c->options.redis.prefix, on_names, g);
 }
 
 void survey_start(const struct survey *survey)
 {
 	struct going *g = xcalloc(1, sizeof(*g));
-	struct redis_args args = {0};
 
 	g->want = *survey;
 	g->gap = evtimer_new(daemon_base(survey->c->daemon), on_gap, g);
-	redis_args_start(&args, "TIME");
-	redis_link_command(survey->c->link, &args, on_time, g);
-	redis_args_free(&args);
+	lookup_clock(survey->c->link, on_clock, g);
 }

@@ -1,6 +1,8 @@
 /* Writes the audit trail. */
 #include "coordinator/trail.h"
 
+#include <string.h>
+
 #include "common/log.h"
 #include "coordinator/coordinator.h"
 
@@ -29,4 +31,15 @@ void trail_send(struct coordinator *c, struct redis_args *args)
 {
 	redis_link_command(c->link, args, got_written, NULL);
 	redis_args_free(args);
+}
+
+const char *trail_field(const redisReply *fields, const char *name)
+{
+	for (size_t i = 0; i + 1 < fields->elements; i += 2) {
+		if (fields->element[i]->type == REDIS_REPLY_STRING &&
+		    strcmp(fields->element[i]->str, name) == 0 &&
+		    fields->element[i + 1]->type == REDIS_REPLY_STRING)
+			return fields->element[i + 1]->str;
+	}
+	return "";
 }

@@ -75,7 +75,7 @@ static void read_root(char *text)
 	const char *line = text != NULL ? text : "";
 
 	cluster_init(&cluster, 1);
-	if (cluster_add_root(&cluster, &cluster.nodes[0], name, line)) {
+	if (cluster_add_root(&cluster.nodes[0], name, line)) {
 		REQUIRE(model_name_root_valid(name));
 		REQUIRE(cluster.nodes[0].root_count == 1);
 		root = &cluster.nodes[0].roots[0];

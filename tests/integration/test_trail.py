@@ -4,13 +4,13 @@ from larder.models import MODEL_BYTES, fill
 from larder.wait import stays, wait_until
 
 
-def removal_under_way(cluster, root):
+def removal_under_way(cluster, root, lease="1s"):
     """A removal that waits at its end, and the command for it; (agent, gate, id)"""
     name = fill(root, {"a": 30})["a"]
     agent = cluster.agent(root, start=False)
     gate = agent.pause("removal-finish").shut()
     agent.start(**gate.env).wait_ready()
-    coordinator = cluster.coordinator(lease="1s")
+    coordinator = cluster.coordinator(lease=lease)
     coordinator.wait_models(1)
     row = cluster.order(name)
     gate.reached()
@@ -48,3 +48,37 @@ def test_each_outcome_stands_there_once(cluster, root):
         leader.kill9()
     last = cluster.coordinator("c4", lease="1s")
     stays(lambda: len(last.evictions()) == 1, 0.3)
+
+
+def test_slow_link_doubles_nothing(cluster, root):
+    """The receipts are not asked for again while the answer is awaited."""
+    name = fill(root, {"a": 30})["a"]
+    proxy = cluster.proxy()
+    patient = {"command_timeout": "60s"}
+    coordinator = cluster.coordinator(url=proxy.url, lease="60s", redis=patient)
+    cluster.agent(root).wait_ready()
+    coordinator.wait_models(1)
+    with proxy.answers_held(b"XRANGE"):
+        row = cluster.order(name)
+        wait_until(lambda: cluster.lru() == {}, what="the receipt is in Redis")
+        proxy.wait_held()
+        # Long enough for another look at nodes with open commands.
+        stays(lambda: coordinator.process.running, 2.5)
+    wait_until(lambda: cluster.db.xlen("larder:{n1}:receipts") == 0, what="it is read")
+    assert [found["id"] for found in coordinator.evictions()] == [row["id"]]
+
+
+def test_outcome_waits_while_redis_takes_no_more(cluster, root):
+    """It stays in the node's stream until it stands in the trail, and is logged once."""
+    _, gate, command = removal_under_way(cluster, root, lease="60s")
+    coordinator, db = cluster.coordinators[0], cluster.db
+    db.config_set("maxmemory", 1)
+    gate.open()
+    refused = r"event=-trail node=n1 reason=.*OOM"
+    wait_until(lambda: coordinator.log_contains(refused, 2), what="it is tried again")
+    assert db.xlen("larder:{n1}:receipts") == 1
+    assert coordinator.evictions() == []
+    db.config_set("maxmemory", 0)
+    wait_until(lambda: coordinator.evictions(id=command), what="the receipt is in the trail")
+    wait_until(lambda: db.xlen("larder:{n1}:receipts") == 0, what="it is read")
+    assert coordinator.process.log().count("event=+evicted") == 1

@@ -78,9 +78,18 @@ static void make_roots(struct maker *m, struct cluster_node *node)
 			 !there[disk]	 ? "unavailable"
 			 : once_in(m, 6) ? "report"
 					 : "delete");
-		if (!cluster_add_root(&m->world->cluster, node, root_names[i], line))
+		if (!cluster_add_root(node, root_names[i], line))
 			abort();
 	}
+}
+
+static bool has_model(const struct cluster_node *node, const char *name)
+{
+	for (size_t i = 0; i < node->model_total; i++) {
+		if (strcmp(node->models[i].name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void make_models(struct maker *m, struct cluster_node *node)
@@ -93,7 +102,7 @@ static void make_models(struct maker *m, struct cluster_node *node)
 		int len = snprintf(name, sizeof(name), "hf%s%s:m%d@1", named ? "+" : "",
 				   named ? root : "", (int)pick(m, MODELS));
 
-		if (cluster_find_model(node, name) != NULL)
+		if (has_model(node, name))
 			continue;
 		if (!cluster_add_model(&m->world->cluster, node, name, (size_t)len,
 				       NOW_MS - pick(m, 14) * 100))

@@ -21,13 +21,12 @@ static void test_models(void **state)
 	cluster_init(&c, 1);
 	assert_true(add(&c, "hf:org/a@1", 1000));
 	assert_int_equal(c.nodes[0].model_total, 1);
-	model = cluster_find_model(&c.nodes[0], "hf:org/a@1");
-	assert_non_null(model);
+	model = &c.nodes[0].models[0];
+	assert_string_equal(model->name, "hf:org/a@1");
 	assert_int_equal(model->last_used_ms, 1000);
 	assert_int_equal(model->bytes, CLUSTER_UNKNOWN);
 	assert_int_equal(model->root, -1);
 	assert_false(model->held || model->pending || model->deferred);
-	assert_null(cluster_find_model(&c.nodes[0], "hf:org/b@1"));
 	cluster_free(&c);
 }
 
@@ -83,7 +82,7 @@ static void test_root(void **state)
 
 	(void)state;
 	cluster_init(&c, 1);
-	assert_true(cluster_add_root(&c, &c.nodes[0], "nvme",
+	assert_true(cluster_add_root(&c.nodes[0], "nvme",
 				     ROOT "floor_bytes=5 mode=delete note=all = well"));
 	root = &c.nodes[0].roots[0];
 	assert_string_equal(root->name, "nvme");
@@ -127,7 +126,7 @@ static void test_root_modes(void **state)
 		struct cluster c;
 
 		cluster_init(&c, 1);
-		assert_true(cluster_add_root(&c, &c.nodes[0], "a", rows[i].text));
+		assert_true(cluster_add_root(&c.nodes[0], "a", rows[i].text));
 		if (c.nodes[0].roots[0].deletes != rows[i].deletes ||
 		    c.nodes[0].roots[0].available != rows[i].available)
 			fail_msg("\"%s\"", rows[i].text);
@@ -162,11 +161,11 @@ static void test_bad_roots(void **state)
 	(void)state;
 	cluster_init(&c, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		if (cluster_add_root(&c, &c.nodes[0], "a", texts[i]))
+		if (cluster_add_root(&c.nodes[0], "a", texts[i]))
 			fail_msg("\"%s\" was accepted", texts[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		assert_false(cluster_add_root(&c, &c.nodes[0], names[i], ROOT "mode=delete"));
+		assert_false(cluster_add_root(&c.nodes[0], names[i], ROOT "mode=delete"));
 	cluster_free(&c);
 }
 
@@ -180,7 +179,7 @@ static void test_long_root(void **state)
 	(void)state;
 	cluster_init(&c, 1);
 	snprintf(text, sizeof(text), "disk=%0300d layout=%0300d mode=delete note=%0500d", 1, 2, 3);
-	assert_true(cluster_add_root(&c, &c.nodes[0], "a", text));
+	assert_true(cluster_add_root(&c.nodes[0], "a", text));
 	root = &c.nodes[0].roots[0];
 	assert_int_equal(strlen(root->disk), sizeof(root->disk) - 1);
 	assert_int_equal(strlen(root->layout), sizeof(root->layout) - 1);
@@ -198,8 +197,8 @@ static void test_models_find_roots(void **state)
 	assert_true(add(&c, "hf:a@1", 1));
 	assert_true(add(&c, "hf+nvme:a@1", 2));
 	assert_true(add(&c, "hf+other:a@1", 3));
-	assert_true(cluster_add_root(&c, &c.nodes[0], "nvme", ROOT "mode=delete"));
-	assert_true(cluster_add_root(&c, &c.nodes[0], "default", ROOT "mode=delete"));
+	assert_true(cluster_add_root(&c.nodes[0], "nvme", ROOT "mode=delete"));
+	assert_true(cluster_add_root(&c.nodes[0], "default", ROOT "mode=delete"));
 	cluster_finish_node(&c.nodes[0]);
 	assert_string_equal(c.nodes[0].roots[0].name, "default");
 	assert_int_equal(c.nodes[0].models[0].root, 0);
@@ -255,7 +254,7 @@ static void test_hostile(void **state)
 			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s",
 						 bits[rng_below(&rng, ARRAY_SIZE(bits))]);
 		cluster_init(&c, 1);
-		if (cluster_add_root(&c, &c.nodes[0], "a", text)) {
+		if (cluster_add_root(&c.nodes[0], "a", text)) {
 			const struct cluster_root *root = &c.nodes[0].roots[0];
 
 			assert_true(root->total_bytes >= 0 && root->available_bytes >= 0);

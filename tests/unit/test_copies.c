@@ -78,6 +78,30 @@ static void test_drop(void **state)
 	copies_free(c);
 }
 
+static void test_keep(void **state)
+{
+	struct copies *c = copies_new();
+	const char *const names[] = {"n0", "n1", "n3"};
+
+	(void)state;
+	SET(c, "n1", 1, "hf:a@1");
+	SET(c, "n2", 1, "hf:a@1");
+	SET(c, "n3", 1, "hf:a@1");
+	copies_keep(c, names, 3);
+	assert_int_equal(copies_count(c, "hf:a@1"), 2);
+	assert_true(copies_current(c, "n1", 1));
+	assert_false(copies_current(c, "n2", 1));
+	copies_keep(c, names, 2); /* each time anew */
+	assert_int_equal(copies_count(c, "hf:a@1"), 1);
+	assert_true(copies_current(c, "n1", 1));
+	/* What was taken is not remembered of one that was dropped. */
+	copies_take(c, "n1", "hf:a@1");
+	copies_keep(c, NULL, 0);
+	SET(c, "n1", 1, "hf:a@1");
+	assert_int_equal(copies_count(c, "hf:a@1"), 1);
+	copies_free(c);
+}
+
 static void test_take(void **state)
 {
 	struct copies *c = copies_new();
@@ -146,6 +170,15 @@ static void test_draft(void **state)
 	copies_take(draft, "n4", "hf:a@1");
 	assert_int_equal(copies_count(draft, "hf:a@1"), 1);
 	assert_int_equal(copies_count(c, "hf:a@1"), 2);
+	/* What it has not taken it cannot give back. */
+	copies_give_back(draft, "n3", "hf:a@1");
+	copies_give_back(draft, "n4", "hf:a@1");
+	copies_give_back(draft, "n2", "hf:a@1");
+	assert_int_equal(copies_count(draft, "hf:a@1"), 1);
+	copies_take(draft, "n1", "hf:a@1");
+	assert_int_equal(copies_count(draft, "hf:a@1"), 1);
+	copies_give_back(draft, "n1", "hf:a@1");
+	assert_int_equal(copies_count(draft, "hf:a@1"), 2);
 	copies_give_back(draft, "n1", "hf:a@1");
 	assert_int_equal(copies_count(draft, "hf:a@1"), 2);
 	copies_free(draft);
@@ -153,47 +186,93 @@ static void test_draft(void **state)
 	copies_free(c);
 }
 
-/* Against a plain table: nodes come, change and go. */
+enum { NODES = 6, MODELS = 8 };
+
+/* A plain table of the same. */
+struct table {
+	bool holds[NODES][MODELS], taken[NODES][MODELS];
+};
+
+static void table_set(struct table *t, int node, const bool holds[MODELS])
+{
+	for (int m = 0; m < MODELS; m++) {
+		t->holds[node][m] = holds[m];
+		t->taken[node][m] &= holds[m];
+	}
+}
+
+static void list_anew(struct rng *rng, struct copies *c, struct table *t, int node, int round)
+{
+	char node_name[8], names[2 * MODELS][32];
+	const char *list[2 * MODELS];
+	bool holds[MODELS] = {false};
+	size_t count = 0;
+
+	snprintf(node_name, sizeof(node_name), "n%d", node);
+	for (int i = 0; i < 2 * MODELS; i++) {
+		if (!rng_chance(rng, 40))
+			continue;
+		snprintf(names[count], sizeof(names[0]), "hf%s:m%d@1", i % 2 == 0 ? "" : "+r",
+			 i / 2);
+		list[count] = names[count];
+		count++;
+		holds[i / 2] = true;
+	}
+	copies_set(c, node_name, round, list, count);
+	table_set(t, node, holds);
+}
+
+static void take_or_not(struct rng *rng, struct copies *c, struct table *t, int node)
+{
+	int m = (int)rng_below(rng, MODELS);
+	char node_name[8], model[32];
+
+	snprintf(node_name, sizeof(node_name), "n%d", node);
+	snprintf(model, sizeof(model), "hf:m%d@1", m);
+	switch (rng_below(rng, 4)) {
+	case 0:
+	case 1:
+		copies_take(c, node_name, model);
+		t->taken[node][m] = t->holds[node][m];
+		break;
+	case 2:
+		copies_give_back(c, node_name, model);
+		t->taken[node][m] = false;
+		break;
+	default:
+		copies_gone(c, node_name, model);
+		t->holds[node][m] &= !t->taken[node][m];
+		t->taken[node][m] = false;
+		break;
+	}
+}
+
+/* Against the table: nodes come, change and go, and give copies up. */
 static void test_property(void **state)
 {
-	enum { NODES = 6, MODELS = 8 };
 	struct rng rng = rng_start("copies");
 	struct copies *c = copies_new();
-	bool holds[NODES][MODELS] = {{false}};
+	struct table t = {.holds = {{false}}};
 
 	(void)state;
-	for (int round = 0; round < 3000; round++) {
+	for (int round = 0; round < 10000; round++) {
 		int node = (int)rng_below(&rng, NODES);
-		char node_name[8], names[2 * MODELS][32];
-		const char *list[2 * MODELS];
-		size_t count = 0;
+		char name[32];
 
-		snprintf(node_name, sizeof(node_name), "n%d", node);
-		for (int m = 0; m < MODELS; m++) {
-			holds[node][m] = false;
-			for (int root = 0; root < 2; root++) {
-				if (!rng_chance(&rng, 40))
-					continue;
-				snprintf(names[count], sizeof(names[0]), "hf%s:m%d@1",
-					 root == 0 ? "" : "+r", m);
-				list[count] = names[count];
-				count++;
-				holds[node][m] = true;
-			}
-		}
 		if (rng_chance(&rng, 20)) {
-			copies_drop(c, node_name);
-			for (int m = 0; m < MODELS; m++)
-				holds[node][m] = false;
+			list_anew(&rng, c, &t, node, round);
+		} else if (rng_chance(&rng, 5)) {
+			snprintf(name, sizeof(name), "n%d", node);
+			copies_drop(c, name);
+			table_set(&t, node, (const bool[MODELS]){false});
 		} else {
-			copies_set(c, node_name, round, list, count);
+			take_or_not(&rng, c, &t, node);
 		}
 		for (int m = 0; m < MODELS; m++) {
 			size_t expected = 0;
-			char name[32];
 
 			for (int n = 0; n < NODES; n++)
-				expected += holds[n][m];
+				expected += t.holds[n][m] && !t.taken[n][m];
 			snprintf(name, sizeof(name), "hf:m%d@1", m);
 			assert_int_equal(copies_count(c, name), expected);
 		}
@@ -204,10 +283,11 @@ static void test_property(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_count),	cmocka_unit_test(test_roots),
-		cmocka_unit_test(test_replace), cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_take),	cmocka_unit_test(test_taken_and_gone),
-		cmocka_unit_test(test_draft),	cmocka_unit_test(test_property),
+		cmocka_unit_test(test_count),	 cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_replace),	 cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_take),	 cmocka_unit_test(test_taken_and_gone),
+		cmocka_unit_test(test_draft),	 cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_property),
 	};
 
 	return RUN_TESTS(tests);

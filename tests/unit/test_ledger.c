@@ -21,9 +21,7 @@ static void issue(struct ledger *ledger, const char *node, const char *model, co
 		.node = node,
 		.model = model,
 		.cycle = 7,
-		.bytes = 100,
 		.reason = REASON_DISK_SPACE,
-		.issued = at(now),
 		.deadline = at(now + TTL),
 	};
 
@@ -39,17 +37,28 @@ static bool receipt(struct ledger *ledger, const char *node, const char *model, 
 	return ledger_receipt(ledger, node, model, id, success, at(now), &ended);
 }
 
+static bool is_open(const struct ledger *ledger, const char *node, const char *model)
+{
+	return ledger_state(ledger, node, model, at(0)) == LEDGER_OPEN;
+}
+
+static bool is_deferred(const struct ledger *ledger, const char *node, const char *model,
+			struct mono now)
+{
+	return ledger_state(ledger, node, model, now) == LEDGER_DEFERRED;
+}
+
 static void test_success(void **state)
 {
 	struct ledger *ledger = ledger_new();
 	struct ledger_entry ended = {0};
 
 	(void)state;
-	assert_false(ledger_open(ledger, "n1", "m1"));
+	assert_false(is_open(ledger, "n1", "m1"));
 	issue(ledger, "n1", "m1", "id1", 1000);
-	assert_true(ledger_open(ledger, "n1", "m1"));
-	assert_false(ledger_open(ledger, "n2", "m1"));
-	assert_false(ledger_open(ledger, "n1", "m2"));
+	assert_true(is_open(ledger, "n1", "m1"));
+	assert_false(is_open(ledger, "n2", "m1"));
+	assert_false(is_open(ledger, "n1", "m2"));
 	assert_int_equal(ledger_count(ledger), 1);
 	assert_int_equal(ledger_count_cycle(ledger, 7), 1);
 	assert_int_equal(ledger_count_cycle(ledger, 8), 0);
@@ -58,11 +67,9 @@ static void test_success(void **state)
 	assert_string_equal(ended.model, "m1");
 	assert_string_equal(ended.id, "id1");
 	assert_int_equal(ended.cycle, 7);
-	assert_int_equal(ended.bytes, 100);
 	assert_int_equal(ended.reason, REASON_DISK_SPACE);
-	assert_int_equal(ended.issued.ms, 1000);
-	assert_false(ledger_open(ledger, "n1", "m1"));
-	assert_false(ledger_deferred(ledger, "n1", "m1", at(2000)));
+	assert_false(is_open(ledger, "n1", "m1"));
+	assert_false(is_deferred(ledger, "n1", "m1", at(2000)));
 	assert_int_equal(ledger_count(ledger), 0);
 	assert_int_equal(ledger_count_cycle(ledger, 7), 0);
 	ledger_free(ledger);
@@ -79,7 +86,7 @@ static void test_stray_receipts(void **state)
 	assert_false(receipt(ledger, "n1", "m1", "id0", true, 0));
 	assert_false(receipt(ledger, "n2", "m1", "id1", true, 0));
 	assert_false(receipt(ledger, "n1", "m2", "id1", true, 0));
-	assert_true(ledger_open(ledger, "n1", "m1"));
+	assert_true(is_open(ledger, "n1", "m1"));
 	assert_true(receipt(ledger, "n1", "m1", "id1", false, 0));
 	assert_false(receipt(ledger, "n1", "m1", "id1", false, 0));
 	assert_false(receipt(ledger, "n1", "m1", "id1", true, 0));
@@ -106,12 +113,12 @@ static int64_t fail_once(struct ledger *ledger, int64_t now)
 	int64_t low = 0, high = 1000 * RETRY;
 
 	issue(ledger, "n1", "m1", "id", now);
-	assert_false(ledger_deferred(ledger, "n1", "m1", at(now)));
+	assert_false(is_deferred(ledger, "n1", "m1", at(now)));
 	assert_true(receipt(ledger, "n1", "m1", "id", false, now));
 	while (low < high) {
 		int64_t middle = low + (high - low) / 2;
 
-		if (ledger_deferred(ledger, "n1", "m1", at(now + middle)))
+		if (is_deferred(ledger, "n1", "m1", at(now + middle)))
 			low = middle + 1;
 		else
 			high = middle;
@@ -155,28 +162,55 @@ static void test_longest_pause(void **state)
 	ledger_free(ledger);
 }
 
+struct seen {
+	char text[64];
+};
+
+static void see(const char *name, void *arg)
+{
+	struct seen *seen = arg;
+	size_t used = strlen(seen->text);
+
+	snprintf(seen->text + used, sizeof(seen->text) - used, "%s ", name);
+}
+
+static void see_ended(const struct ledger_entry *entry, void *arg)
+{
+	see(entry->node, arg);
+	see(entry->id, arg);
+}
+
+/* What ends: "node id " of each. */
+static const char *overdue(struct ledger *ledger, int64_t now)
+{
+	static struct seen seen;
+
+	seen.text[0] = '\0';
+	ledger_overdue(ledger, at(now), see_ended, &seen);
+	return seen.text;
+}
+
 static void test_overdue(void **state)
 {
 	struct ledger *ledger = ledger_new();
-	struct ledger_entry ended;
 
 	(void)state;
 	issue(ledger, "n1", "m1", "id1", 0);
 	issue(ledger, "n2", "m1", "id2", 10);
-	assert_false(ledger_overdue(ledger, at(TTL - 1), &ended));
-	assert_true(ledger_overdue(ledger, at(TTL), &ended));
-	assert_string_equal(ended.node, "n1");
-	assert_string_equal(ended.id, "id1");
-	assert_false(ledger_overdue(ledger, at(TTL), &ended));
+	assert_string_equal(overdue(ledger, TTL - 1), "");
+	assert_string_equal(overdue(ledger, TTL), "n1 id1 ");
+	assert_string_equal(overdue(ledger, TTL), "");
 	assert_int_equal(ledger_count(ledger), 1);
-	assert_true(ledger_overdue(ledger, at(TTL + 10), &ended));
-	assert_string_equal(ended.node, "n2");
-	assert_false(ledger_overdue(ledger, at(TTL + 10), &ended));
+	assert_int_equal(ledger_count_cycle(ledger, 7), 1);
+	assert_string_equal(overdue(ledger, TTL + 10), "n2 id2 ");
+	assert_string_equal(overdue(ledger, TTL + 10), "");
+	assert_int_equal(ledger_count_cycle(ledger, 7), 0);
 	/* It counts as a failure, the first one. */
-	assert_false(ledger_deferred(ledger, "n1", "m1", at(TTL)));
+	assert_false(is_deferred(ledger, "n1", "m1", at(TTL)));
 	issue(ledger, "n1", "m1", "id3", TTL);
-	assert_true(ledger_overdue(ledger, at(3 * TTL), &ended));
-	assert_true(ledger_deferred(ledger, "n1", "m1", at(3 * TTL)));
+	issue(ledger, "n2", "m1", "id4", TTL);
+	assert_string_equal(overdue(ledger, 3 * TTL), "n1 id3 n2 id4 ");
+	assert_true(is_deferred(ledger, "n1", "m1", at(3 * TTL)));
 	ledger_free(ledger);
 }
 
@@ -184,15 +218,34 @@ static void test_overdue(void **state)
 static void test_forgets(void **state)
 {
 	struct ledger *ledger = ledger_new();
-	struct ledger_entry ended;
 
 	(void)state;
 	fail_once(ledger, 0);
 	assert_true(fail_once(ledger, 0) > 0);
-	assert_false(ledger_overdue(ledger, at(48 * RETRY), &ended));
+	assert_string_equal(overdue(ledger, 48 * RETRY), "");
 	assert_true(fail_once(ledger, 48 * RETRY) > 0);
-	assert_false(ledger_overdue(ledger, at(96 * RETRY + 1), &ended));
+	assert_string_equal(overdue(ledger, 96 * RETRY + 1), "");
 	assert_int_equal(fail_once(ledger, 96 * RETRY + 1), 0);
+	ledger_free(ledger);
+}
+
+/* Of each cycle so many are open, also when a later one takes a command over. */
+static void test_cycles(void **state)
+{
+	struct ledger *ledger = ledger_new();
+	struct ledger_entry entry = {.node = "n1", .model = "m1", .id = "id9", .cycle = 9};
+
+	(void)state;
+	issue(ledger, "n1", "m1", "id1", 0);
+	issue(ledger, "n1", "m2", "id2", 0);
+	assert_int_equal(ledger_count_cycle(ledger, 7), 2);
+	ledger_issued(ledger, &entry);
+	assert_int_equal(ledger_count_cycle(ledger, 7), 1);
+	assert_int_equal(ledger_count_cycle(ledger, 9), 1);
+	assert_int_equal(ledger_count(ledger), 2);
+	ledger_clear(ledger);
+	assert_int_equal(ledger_count_cycle(ledger, 7), 0);
+	assert_int_equal(ledger_count_cycle(ledger, 9), 0);
 	ledger_free(ledger);
 }
 
@@ -207,25 +260,12 @@ static void test_clear(void **state)
 	issue(ledger, "n3", "m3", "id", 0);
 	ledger_clear(ledger);
 	assert_int_equal(ledger_count(ledger), 0);
-	assert_false(ledger_open(ledger, "n2", "m2"));
+	assert_false(is_open(ledger, "n2", "m2"));
 	/* What is known of failures stays. */
-	assert_true(ledger_deferred(ledger, "n1", "m1", at(1)));
+	assert_true(is_deferred(ledger, "n1", "m1", at(1)));
 	ledger_clear(ledger);
 	ledger_free(ledger);
 	ledger_free(NULL);
-}
-
-struct seen {
-	char text[64];
-};
-
-static void see(const char *name, void *arg)
-{
-	struct seen *seen = arg;
-
-	size_t used = strlen(seen->text);
-
-	snprintf(seen->text + used, sizeof(seen->text) - used, "%s ", name);
 }
 
 /* Each node once, in whatever order its commands were issued. */
@@ -256,7 +296,7 @@ int main(void)
 		cmocka_unit_test(test_issued_again),  cmocka_unit_test(test_back_off),
 		cmocka_unit_test(test_longest_pause), cmocka_unit_test(test_overdue),
 		cmocka_unit_test(test_forgets),	      cmocka_unit_test(test_clear),
-		cmocka_unit_test(test_each_node),
+		cmocka_unit_test(test_each_node),     cmocka_unit_test(test_cycles),
 	};
 
 	return RUN_TESTS(tests);

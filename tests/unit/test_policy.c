@@ -42,7 +42,7 @@ static void begin(struct scene *s, size_t nodes)
 
 static void add_root(struct scene *s, size_t node, const char *name, const char *line)
 {
-	assert_true(cluster_add_root(&s->cluster, &s->cluster.nodes[node], name, line));
+	assert_true(cluster_add_root(&s->cluster.nodes[node], name, line));
 }
 
 /* A disk of 1000 bytes. */
