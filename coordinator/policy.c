@@ -303,13 +303,16 @@ static void by_space_on(struct planning *p, const struct cluster_root *root)
 
 static void by_space(struct planning *p)
 {
-	for (size_t i = 0; i < p->node->root_count; i++) {
-		bool done = false;
+	const struct cluster_root *roots = p->node->roots;
 
+	for (size_t i = 0; i < p->node->root_count; i++) {
+		bool done = !roots[i].available;
+
+		/* Once per disk, by a root that is there: another one knows nothing of it. */
 		for (size_t j = 0; j < i; j++)
-			done |= strcmp(p->node->roots[j].disk, p->node->roots[i].disk) == 0;
+			done |= roots[j].available && strcmp(roots[j].disk, roots[i].disk) == 0;
 		if (!done)
-			by_space_on(p, &p->node->roots[i]);
+			by_space_on(p, &roots[i]);
 	}
 }
 

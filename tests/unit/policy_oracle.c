@@ -191,14 +191,15 @@ static void apply_caps(struct oracle *o, size_t at, struct policy_budget *left, 
 	}
 }
 
-/* A disk is looked at once, whatever number of roots is on it. */
+/* A disk is looked at once, whatever number of roots is on it: the first that is there. */
 static bool first_of_disk(const struct cluster_node *node, size_t root)
 {
 	for (size_t i = 0; i < root; i++) {
-		if (strcmp(node->roots[i].disk, node->roots[root].disk) == 0)
+		if (node->roots[i].available &&
+		    strcmp(node->roots[i].disk, node->roots[root].disk) == 0)
 			return false;
 	}
-	return true;
+	return node->roots[root].available;
 }
 
 static void plan_node(struct oracle *o, size_t at, struct policy_budget *left, struct plan *plan)

@@ -65,7 +65,6 @@ static void make_roots(struct maker *m, struct cluster_node *node)
 {
 	size_t count = (size_t)pick(m, 4);
 	int64_t available[2] = {pick(m, DISK_BYTES), pick(m, DISK_BYTES)};
-	bool there[2] = {!once_in(m, 10), !once_in(m, 10)};
 
 	for (size_t i = 0; i < count && i < 3; i++) {
 		int disk = (int)pick(m, 2);
@@ -75,7 +74,7 @@ static void make_roots(struct maker *m, struct cluster_node *node)
 			 "disk=%d layout=huggingface total_bytes=%d available_bytes=%" PRId64
 			 " leftover_bytes=0 mode=%s",
 			 disk, DISK_BYTES, available[disk],
-			 !there[disk]	 ? "unavailable"
+			 once_in(m, 10)	 ? "unavailable"
 			 : once_in(m, 6) ? "report"
 					 : "delete");
 		if (!cluster_add_root(&m->world->cluster, node, root_names[i], line))
@@ -379,6 +378,16 @@ static const struct plan_shortfall *find_shortfall(const struct check *c, size_t
 	return NULL;
 }
 
+/* A root that is not there says nothing of its disk while another one can. */
+static bool speaks_for_disk(const struct cluster_node *node, const struct cluster_root *root)
+{
+	for (size_t i = 0; i < node->root_count; i++) {
+		if (node->roots[i].available && strcmp(node->roots[i].disk, root->disk) == 0)
+			return root->available;
+	}
+	return true;
+}
+
 /* Never more than one model beyond what the floor needs, and a floor that is not reached is said.
  */
 static const char *check_disk(const struct check *c, size_t index, const struct cluster_root *root)
@@ -451,8 +460,10 @@ const char *world_check(const struct world *world, const struct plan *plan,
 	for (size_t i = 0; i < world->cluster.count && why == NULL; i++) {
 		const struct cluster_node *node = &world->cluster.nodes[i];
 
-		for (size_t j = 0; j < node->root_count && why == NULL; j++)
-			why = check_disk(&c, i, &node->roots[j]);
+		for (size_t j = 0; j < node->root_count && why == NULL; j++) {
+			if (speaks_for_disk(node, &node->roots[j]))
+				why = check_disk(&c, i, &node->roots[j]);
+		}
 	}
 	return why != NULL ? why : compare(plan, oracle);
 }

@@ -375,6 +375,25 @@ static void test_disks(void **state)
 	end(&s);
 }
 
+/* A root that is gone, the first by its name, does not hide the floor of the disk it was on. */
+static void test_disk_of_a_gone_root(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s, 1);
+	add_root(&s, 0, "a", "disk=1 total_bytes=1000 available_bytes=100 mode=unavailable");
+	add_root(&s, 0, "b", "disk=1 total_bytes=1000 available_bytes=100 mode=delete");
+	s.limits[0].min_free_space_bytes = 250;
+	add(&s, 0, "hf+b:b@1", 4 * DAY, 100, 0);
+	add(&s, 0, "hf+b:c@1", 3 * DAY, 20, 0);
+	plan(&s);
+	expect(&s, "n0 hf+b:b@1 disk_space; n0 hf+b:c@1 disk_space");
+	assert_int_equal(s.plan.shortfall_count, 1);
+	assert_int_equal(s.plan.shortfalls[0].reached, 220);
+	end(&s);
+}
+
 /*
  * Models that share all their bytes free nothing: they go last, one at a time, and the next one
  * when the first may not.
@@ -567,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_impossible_floor),
 		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_disks),
+		cmocka_unit_test(test_disk_of_a_gone_root),
 		cmocka_unit_test(test_shared_bytes),
 		cmocka_unit_test(test_last_copies),
 		cmocka_unit_test(test_copies_not_counted),
