@@ -180,7 +180,8 @@ static struct copies *world_copies(const struct world *world)
 void world_plan(const struct world *world, struct plan *plan)
 {
 	struct copies *copies = world->counts_copies ? world_copies(world) : NULL;
-	struct policy_budget budget = world->budget;
+	struct policy_budget budget = {world->budget.evictions, world->budget.bytes,
+				       world->budget.bytes};
 	struct policy_input input = {
 		.cluster = &world->cluster,
 		.limits = world->limits,
@@ -357,8 +358,15 @@ static bool on_disk(const struct cluster_node *node, size_t model, const char *d
 	return root >= 0 && strcmp(node->roots[root].disk, disk) == 0;
 }
 
+/* Chosen, and then left for a later cycle: not what fits into none. */
 static bool capped_away(const struct check *c, size_t node, size_t model)
 {
+	int64_t cap = c->world->limits[node].max_bytes_per_node;
+	int64_t bytes = freed_by(&c->world->cluster.nodes[node].models[model]);
+
+	if ((cap != SETTING_UNSET && bytes > cap) ||
+	    (c->world->capped && bytes > c->world->budget.bytes))
+		return false;
 	for (size_t i = 0; i < c->plan->spared_count; i++) {
 		if (c->plan->spared[i].node == node && c->plan->spared[i].model == model)
 			return c->plan->spared[i].why == SPARE_CAP;

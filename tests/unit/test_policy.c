@@ -502,7 +502,7 @@ static void test_copies_of_others(void **state)
 
 static void test_caps(void **state)
 {
-	struct policy_budget budget = {.evictions = 3, .bytes = 100};
+	struct policy_budget budget = {.evictions = 3, .bytes = 100, .bytes_cap = 100};
 	struct scene s;
 
 	(void)state;
@@ -522,6 +522,52 @@ static void test_caps(void **state)
 			  "hf:f@1 time_threshold cap");
 	assert_int_equal(budget.evictions, 0);
 	assert_int_equal(budget.bytes, 10);
+	end(&s);
+}
+
+/* What is larger than a cap fits into no cycle: the next ones go, and the shortfall says so. */
+static void test_too_large_for_the_caps(void **state)
+{
+	struct policy_budget budget = {.evictions = 9, .bytes = 300, .bytes_cap = 300};
+
+	(void)state;
+	for (int per_cycle = 0; per_cycle < 2; per_cycle++) {
+		struct scene s;
+
+		begin(&s, 1);
+		add_disk(&s, 0, 100);
+		s.limits[0].min_free_space_bytes = 500;
+		if (per_cycle)
+			s.budget = &budget;
+		else
+			s.limits[0].max_bytes_per_node = 300;
+		add(&s, 0, "hf:large@1", 6 * DAY, 301, 0);
+		add(&s, 0, "hf:fits@1", 5 * DAY, 300, 0);
+		add(&s, 0, "hf:young@1", MINUTE, 100, 0);
+		plan(&s);
+		expect(&s, "n0 hf:fits@1 disk_space");
+		expect_spared(&s, "hf:large@1 disk_space cap; hf:young@1 disk_space too_young");
+		assert_int_equal(s.plan.shortfall_count, 1);
+		assert_int_equal(s.plan.shortfalls[0].reached, 400);
+		assert_int_equal(s.plan.shortfalls[0].blocked[SPARE_CAP], 301);
+		end(&s);
+	}
+}
+
+/* So it is with the number of models. */
+static void test_too_large_for_the_caps_by_count(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s, 1);
+	s.limits[0].max_models = 1;
+	s.limits[0].max_bytes_per_node = 300;
+	add(&s, 0, "hf:large@1", 6 * DAY, 301, 0);
+	add(&s, 0, "hf:fits@1", 5 * DAY, 300, 0);
+	plan(&s);
+	expect(&s, "n0 hf:fits@1 count_limit");
+	expect_spared(&s, "hf:large@1 count_limit cap");
 	end(&s);
 }
 
@@ -593,6 +639,8 @@ int main(void)
 		cmocka_unit_test(test_twins),
 		cmocka_unit_test(test_copies_of_others),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_too_large_for_the_caps),
+		cmocka_unit_test(test_too_large_for_the_caps_by_count),
 		cmocka_unit_test(test_caps_give_copies_back),
 		cmocka_unit_test(test_needs_all),
 	};
