@@ -92,9 +92,10 @@ int64_t agent_wanted_bytes(const struct agent *agent)
 		int64_t missing = agent_floor_bytes(agent, view) - view->available_bytes;
 		bool counted = false;
 
-		/* Roots that share a disk share its space. */
+		/* Roots that share a disk share its space; one that is gone says nothing of it. */
 		for (int j = 0; j < i; j++)
-			counted |= strcmp(agent->views[j].disk, view->disk) == 0;
+			counted |= agent->views[j].opened &&
+				   strcmp(agent->views[j].disk, view->disk) == 0;
 		if (!counted && view->opened && missing > 0)
 			wanted += missing;
 	}

@@ -206,7 +206,8 @@ const struct cmd cmd_plan = {
 		 "way), too_young, last_copy, report_only (nothing is deleted in its root), "
 		 "deferred\n"
 		 "(could not be deleted lately), shared (frees nothing) or cap (enough for one "
-		 "cycle).\n\n"
+		 "cycle,\n"
+		 "or larger than a cap of bytes).\n\n"
 		 "Example:\n"
 		 "  larderctl plan --node gpu-a1\n",
 	.outcomes = "  0   printed\n",

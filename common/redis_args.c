@@ -68,18 +68,6 @@ static size_t start_of(const struct redis_args *args, size_t index)
 	return index > 0 ? args->ends[index - 1] : 0;
 }
 
-void redis_args_set(struct redis_args *args, size_t index, const char *text)
-{
-	size_t len = strlen(text), start = start_of(args, index), end = args->ends[index];
-
-	make_room(args, len);
-	memmove(args->data + start + len, args->data + end, args->used - end);
-	memcpy(args->data + start, text, len);
-	args->used = args->used - (end - start) + len;
-	for (size_t i = index; i < args->count; i++)
-		args->ends[i] = args->ends[i] - (end - start) + len;
-}
-
 void redis_args_copy(struct redis_args *to, const struct redis_args *from)
 {
 	to->data = xmalloc(from->used);

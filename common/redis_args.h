@@ -21,9 +21,6 @@ void redis_args_add_len(struct redis_args *args, const char *data, size_t len);
 void redis_args_add_int(struct redis_args *args, int64_t value);
 void redis_args_addf(struct redis_args *args, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Replaces an argument that is already there. */
-void redis_args_set(struct redis_args *args, size_t index, const char *text);
-
 void redis_args_copy(struct redis_args *to, const struct redis_args *from);
 void redis_args_free(struct redis_args *args);
 

@@ -14,17 +14,21 @@ struct call {
 	void *arg;
 };
 
-void redis_script_load(struct redis_link *link, const struct redis_script *const *scripts)
+static void load(struct redis_link *link, const struct redis_script *script)
 {
 	struct redis_args args = {0};
 
-	for (; *scripts != NULL; scripts++) {
-		redis_args_start(&args, "SCRIPT");
-		redis_args_add(&args, "LOAD");
-		redis_args_add(&args, (*scripts)->text);
-		redis_link_command(link, &args, NULL, NULL);
-	}
+	redis_args_start(&args, "SCRIPT");
+	redis_args_add(&args, "LOAD");
+	redis_args_add(&args, script->text);
+	redis_link_command(link, &args, NULL, NULL);
 	redis_args_free(&args);
+}
+
+void redis_script_load(struct redis_link *link, const struct redis_script *const *scripts)
+{
+	for (; *scripts != NULL; scripts++)
+		load(link, *scripts);
 }
 
 void redis_script_start(struct redis_args *args, const struct redis_script *script, int keys)
@@ -40,9 +44,8 @@ static void on_reply(const redisReply *reply, const char *why, void *arg)
 
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
 	    strncmp(reply->str, "NOSCRIPT", 8) == 0) {
-		/* The same call with the whole text, which Redis then keeps. */
-		redis_args_set(&call->args, 0, "EVAL");
-		redis_args_set(&call->args, 1, call->script->text);
+		/* Redis has forgotten it; one answers after the other, so the call finds it. */
+		load(call->link, call->script);
 		redis_link_command(call->link, &call->args, call->cb, call->arg);
 	} else if (call->cb != NULL) {
 		call->cb(reply, why, call->arg);

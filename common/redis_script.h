@@ -1,5 +1,5 @@
 /*
- * Larder's Lua scripts: embedded at build time from common/lua, called by their SHA-1, sent whole
+ * Larder's Lua scripts: embedded at build time from common/lua, called by their SHA-1, loaded anew
  * when Redis does not know them. Keys and arguments stand on top of each script.
  */
 #ifndef LARDER_REDIS_SCRIPT_H
@@ -23,9 +23,8 @@ extern const struct redis_script script_pin;
 extern const struct redis_script script_mend;
 
 /*
- * Loads scripts ahead, when a link has come up: a call that must be repeated with its text would
- * overtake nothing, but be overtaken. `scripts` ends with NULL. Where the right is missing, calls
- * still load them.
+ * Loads scripts ahead, when a link has come up: a call that must be repeated would overtake
+ * nothing, but be overtaken. `scripts` ends with NULL.
  */
 void redis_script_load(struct redis_link *link, const struct redis_script *const *scripts);
 

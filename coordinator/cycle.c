@@ -576,7 +576,7 @@ struct cycle *cycle_new(struct coordinator *c, struct cycle_result *result, char
 	cy->began = clock_mono();
 	cy->gap = evtimer_new(daemon_base(c->daemon), on_gap, cy);
 	cy->budget.evictions = cap(c->options.max_evictions_per_cycle);
-	cy->budget.bytes = cap(c->options.max_bytes_per_cycle);
+	cy->budget.bytes = cy->budget.bytes_cap = cap(c->options.max_bytes_per_cycle);
 	cy->nodes = nodes;
 	cy->count = count;
 	return cy;

@@ -80,6 +80,23 @@ bool policy_needs_all(const struct limits *limits, const struct cluster_node *no
 	return false;
 }
 
+static int64_t bytes_of(const struct cluster_model *model)
+{
+	return model->bytes > 0 ? model->bytes : 0;
+}
+
+/*
+ * Is it larger than what a whole cycle may free? The caps would leave it out of each, and what it
+ * was chosen for would never come.
+ */
+static bool never_fits(const struct planning *p, const struct cluster_model *model)
+{
+	int64_t cap = p->limits->max_bytes_per_node;
+
+	return (cap != SETTING_UNSET && bytes_of(model) > cap) ||
+	       (p->in->budget != NULL && bytes_of(model) > p->in->budget->bytes_cap);
+}
+
 static enum spare_reason classify(const struct planning *p, const struct cluster_model *model)
 {
 	const struct cluster_node *node = p->node;
@@ -94,7 +111,9 @@ static enum spare_reason classify(const struct planning *p, const struct cluster
 		return SPARE_REPORT_ONLY;
 	if (p->in->now_ms - model->last_used_ms < limits_min_age_ms(p->limits))
 		return SPARE_TOO_YOUNG;
-	return model->deferred ? SPARE_DEFERRED : SPARE_NONE;
+	if (model->deferred)
+		return SPARE_DEFERRED;
+	return never_fits(p, model) ? SPARE_CAP : SPARE_NONE;
 }
 
 static void list_spared(struct planning *p, size_t model, enum evict_reason rule,
@@ -218,11 +237,6 @@ static bool on_disk(const struct planning *p, size_t model, const char *disk)
 	return root >= 0 && strcmp(p->node->roots[root].disk, disk) == 0;
 }
 
-static int64_t bytes_of(const struct cluster_model *model)
-{
-	return model->bytes > 0 ? model->bytes : 0;
-}
-
 /* May go, but all its bytes belong to others too. */
 static bool frees_nothing(const struct planning *p, size_t model)
 {
@@ -303,13 +317,16 @@ static void by_space_on(struct planning *p, const struct cluster_root *root)
 
 static void by_space(struct planning *p)
 {
-	for (size_t i = 0; i < p->node->root_count; i++) {
-		bool done = false;
+	const struct cluster_root *roots = p->node->roots;
 
+	for (size_t i = 0; i < p->node->root_count; i++) {
+		bool done = !roots[i].available;
+
+		/* Once per disk, by a root that is there: another one knows nothing of it. */
 		for (size_t j = 0; j < i; j++)
-			done |= strcmp(p->node->roots[j].disk, p->node->roots[i].disk) == 0;
+			done |= roots[j].available && strcmp(roots[j].disk, roots[i].disk) == 0;
 		if (!done)
-			by_space_on(p, &p->node->roots[i]);
+			by_space_on(p, &roots[i]);
 	}
 }
 

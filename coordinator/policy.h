@@ -23,7 +23,7 @@ enum spare_reason {
 	SPARE_LAST_COPY,   /* fewer than min_copies live nodes would hold it */
 	SPARE_REPORT_ONLY, /* nothing is deleted in its root */
 	SPARE_DEFERRED,	   /* could not be deleted lately */
-	SPARE_CAP,	   /* enough for this cycle */
+	SPARE_CAP,	   /* enough for this cycle, or too large for any */
 	SPARE_SHARED,	   /* frees nothing: all its bytes belong to others too */
 	SPARE_COUNT
 };
@@ -62,6 +62,7 @@ struct plan {
 struct policy_budget {
 	int64_t evictions;
 	int64_t bytes;
+	int64_t bytes_cap; /* what `bytes` was at first: a larger model fits into no cycle */
 };
 
 struct policy_input {

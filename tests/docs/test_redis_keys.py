@@ -171,7 +171,7 @@ def guarded(directory):
     """A cluster on a Redis that has the page's users, and no other."""
     (acl,) = blocks(PAGE, "acl")
     path = directory / "users.acl"
-    path.write_text(acl.text + "\nuser default off\nuser judge on nopass +acl\n")
+    path.write_text(acl.text + "\nuser default off\nuser judge on nopass +acl +script\n")
     cluster = Cluster(directory)
     cluster._redis = RedisServer(directory, extra=["--aclfile", path]).start()
     cluster.servers.append(cluster._redis)
@@ -183,28 +183,46 @@ def as_user(cluster, user):
     return cluster.redis.client(username=user, password=PASSWORDS[user])
 
 
-def test_programs_can_work_with_the_rights_of_the_page(guarded, root):
-    cache = Cache(root)
-    model = cache.model("acme/old")
+def programs(cluster, root):
+    """An agent and a coordinator, each as the user that the page has for it."""
     users = list(PASSWORDS)
-    coordinator = guarded.coordinator(start=False, redis={"user": users[1]})
+    coordinator = cluster.coordinator(start=False, redis={"user": users[1]})
     coordinator.env["LARDER_REDIS_PASSWORD"] = PASSWORDS[users[1]]
     coordinator.start().wait_leads()
-    agent = guarded.agent(root, name="gpu-a1", start=False, redis={"user": users[0]})
+    agent = cluster.agent(root, name="gpu-a1", start=False, redis={"user": users[0]})
     agent.env["LARDER_REDIS_PASSWORD"] = PASSWORDS[users[0]]
     agent.start().wait_ready()
     coordinator.wait_sees("gpu-a1")
+    return agent, coordinator
+
+
+def test_programs_can_work_with_the_rights_of_the_page(guarded, root):
+    cache = Cache(root)
+    model = cache.model("acme/old")
+    agent, coordinator = programs(guarded, root)
     agent.wait_model(model)
     assert agent.touch(model).status == 200
     assert coordinator.http.post("/v1/pins", {"glob": "x*"}).status == 200
     assert coordinator.http.delete("/v1/pins", glob="x*").status == 200
-    viewer = as_user(guarded, users[2])
+    viewer = as_user(guarded, list(PASSWORDS)[2])
     wait_until(
         lambda: viewer.zscore("larder:{gpu-a1}:lru", model), what="the viewer sees the model"
     )
     assert guarded.evict(model, force=True)["outcome"] == "deleted"
     coordinator.demand_cycle()
     judge = guarded.redis.client(username="judge", password="any")
+    assert judge.acl_log() == []
+
+
+def test_the_rights_are_enough_after_redis_has_forgotten_the_scripts(guarded, root):
+    """SCRIPT FLUSH while everybody is connected: each one loads what it calls."""
+    model = Cache(root).model("acme/old")
+    agent, _ = programs(guarded, root)
+    agent.wait_model(model)
+    judge = guarded.redis.client(username="judge", password="any")
+    judge.script_flush()
+    agent.touch(model)
+    assert guarded.evict(model, force=True)["outcome"] == "deleted"
     assert judge.acl_log() == []
 
 

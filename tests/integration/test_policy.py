@@ -201,6 +201,18 @@ def test_caps_of_a_node(cluster, root):
     assert on_disk(root, names) == {"d"}
 
 
+def test_model_larger_than_a_cap_blocks_nothing(cluster, root):
+    """It fits into no cycle: the next ones go, and the plan says what keeps it."""
+    names = fill(root, {"big": 50}, 2 * MODEL_BYTES) | fill(root, {"a": 40, "b": 30})
+    policy = {"unused_threshold": "90d", "max_models": 1}
+    cap = {"max_bytes_per_cycle": MODEL_BYTES + 1}
+    _, coordinator = start(cluster, root, models=3, policy=policy, **cap)
+    assert spared(coordinator.plan())[names["big"]] == ("count_limit", "cap")
+    assert coordinator.demand_cycle()["evicted"] == {"count_limit": 1}
+    assert coordinator.demand_cycle()["evicted"] == {"count_limit": 1}
+    assert on_disk(root, names) == {"big"}
+
+
 def test_caps_of_a_cycle_hold_over_all_nodes(cluster, directory):
     roots = [directory / "r1", directory / "r2"]
     names = [fill(root, {"a": 50, "b": 40}) for root in roots]

@@ -82,6 +82,28 @@ def test_roots_on_one_disk_share_its_space(make_disk, cluster):
     assert left == {"d", "e", "f"}
 
 
+def test_gone_root_does_not_hide_its_disk(make_disk, cluster):
+    """The first root by its name is taken away; the other one's disk fills."""
+    disk = make_disk()
+    gone, root = disk.root("gone"), disk.root("stays")
+    names = fill(root, AGES)
+    floor = disk.available() - HALF
+    configs = [{"path": str(gone), "name": "a"}, {"path": str(root), "name": "b"}]
+    _, coordinator = cluster.pair(*configs, policy={"min_free_space_bytes": floor})
+    coordinator.wait_models(5)
+    gone.rmdir()
+
+    def modes():
+        return {r["name"]: r["mode"] for r in coordinator.node("n1")["roots"]}
+
+    wait_until(lambda: modes() == {"a": "unavailable", "b": "delete"}, what="the root is missed")
+    disk.ballast(MODEL_BYTES)
+    reached(disk, floor)
+    cycles_until_quiet(cluster, coordinator)
+    assert on_disk(root, names) == {"b", "c", "d", "e"}
+    assert coordinator.node("n1")["wanted_bytes"] == 0
+
+
 def test_each_disk_has_its_own_floor(make_disk, cluster):
     full, roomy = make_disk(), make_disk(mib=64)
     roots = {"full": full.root(), "roomy": roomy.root()}

@@ -41,6 +41,11 @@ static int64_t copies_of(const struct oracle *o, const char *name, size_t at, si
 	return copies;
 }
 
+static int64_t size_of(const struct cluster_model *model)
+{
+	return model->bytes == CLUSTER_UNKNOWN ? 0 : model->bytes;
+}
+
 static bool may_go(const struct oracle *o, size_t at, size_t index)
 {
 	const struct cluster_node *node = &o->world->cluster.nodes[at];
@@ -61,6 +66,11 @@ static bool may_go(const struct oracle *o, size_t at, size_t index)
 	if (node->root_count > 0 && model->root < 0)
 		return false;
 	if (node->root_count > 0 && !node->roots[model->root].deletes)
+		return false;
+	if (limits->max_bytes_per_node != SETTING_UNSET &&
+	    size_of(model) > limits->max_bytes_per_node)
+		return false;
+	if (o->world->capped && size_of(model) > o->world->budget.bytes)
 		return false;
 	if (limits->min_copies == 0)
 		return true;
@@ -103,11 +113,6 @@ static void by_count(struct oracle *o, size_t at)
 				take(o, at, i, REASON_COUNT_LIMIT);
 		}
 	}
-}
-
-static int64_t size_of(const struct cluster_model *model)
-{
-	return model->bytes == CLUSTER_UNKNOWN ? 0 : model->bytes;
 }
 
 /* The oldest on the disk that may go; one that frees something, or one that does not. */
@@ -191,14 +196,15 @@ static void apply_caps(struct oracle *o, size_t at, struct policy_budget *left, 
 	}
 }
 
-/* A disk is looked at once, whatever number of roots is on it. */
+/* A disk is looked at once, whatever number of roots is on it: the first that is there. */
 static bool first_of_disk(const struct cluster_node *node, size_t root)
 {
 	for (size_t i = 0; i < root; i++) {
-		if (strcmp(node->roots[i].disk, node->roots[root].disk) == 0)
+		if (node->roots[i].available &&
+		    strcmp(node->roots[i].disk, node->roots[root].disk) == 0)
 			return false;
 	}
-	return true;
+	return node->roots[root].available;
 }
 
 static void plan_node(struct oracle *o, size_t at, struct policy_budget *left, struct plan *plan)

@@ -65,7 +65,6 @@ static void make_roots(struct maker *m, struct cluster_node *node)
 {
 	size_t count = (size_t)pick(m, 4);
 	int64_t available[2] = {pick(m, DISK_BYTES), pick(m, DISK_BYTES)};
-	bool there[2] = {!once_in(m, 10), !once_in(m, 10)};
 
 	for (size_t i = 0; i < count && i < 3; i++) {
 		int disk = (int)pick(m, 2);
@@ -75,7 +74,7 @@ static void make_roots(struct maker *m, struct cluster_node *node)
 			 "disk=%d layout=huggingface total_bytes=%d available_bytes=%" PRId64
 			 " leftover_bytes=0 mode=%s",
 			 disk, DISK_BYTES, available[disk],
-			 !there[disk]	 ? "unavailable"
+			 once_in(m, 10)	 ? "unavailable"
 			 : once_in(m, 6) ? "report"
 					 : "delete");
 		if (!cluster_add_root(node, root_names[i], line))
@@ -190,7 +189,8 @@ static struct copies *world_copies(const struct world *world)
 void world_plan(const struct world *world, struct plan *plan)
 {
 	struct copies *copies = world->counts_copies ? world_copies(world) : NULL;
-	struct policy_budget budget = world->budget;
+	struct policy_budget budget = {world->budget.evictions, world->budget.bytes,
+				       world->budget.bytes};
 	struct policy_input input = {
 		.cluster = &world->cluster,
 		.limits = world->limits,
@@ -367,8 +367,15 @@ static bool on_disk(const struct cluster_node *node, size_t model, const char *d
 	return root >= 0 && strcmp(node->roots[root].disk, disk) == 0;
 }
 
+/* Chosen, and then left for a later cycle: not what fits into none. */
 static bool capped_away(const struct check *c, size_t node, size_t model)
 {
+	int64_t cap = c->world->limits[node].max_bytes_per_node;
+	int64_t bytes = freed_by(&c->world->cluster.nodes[node].models[model]);
+
+	if ((cap != SETTING_UNSET && bytes > cap) ||
+	    (c->world->capped && bytes > c->world->budget.bytes))
+		return false;
 	for (size_t i = 0; i < c->plan->spared_count; i++) {
 		if (c->plan->spared[i].node == node && c->plan->spared[i].model == model)
 			return c->plan->spared[i].why == SPARE_CAP;
@@ -386,6 +393,16 @@ static const struct plan_shortfall *find_shortfall(const struct check *c, size_t
 			return s;
 	}
 	return NULL;
+}
+
+/* A root that is not there says nothing of its disk while another one can. */
+static bool speaks_for_disk(const struct cluster_node *node, const struct cluster_root *root)
+{
+	for (size_t i = 0; i < node->root_count; i++) {
+		if (node->roots[i].available && strcmp(node->roots[i].disk, root->disk) == 0)
+			return root->available;
+	}
+	return true;
 }
 
 /* Never more than one model beyond what the floor needs, and a floor that is not reached is said.
@@ -460,8 +477,10 @@ const char *world_check(const struct world *world, const struct plan *plan,
 	for (size_t i = 0; i < world->cluster.count && why == NULL; i++) {
 		const struct cluster_node *node = &world->cluster.nodes[i];
 
-		for (size_t j = 0; j < node->root_count && why == NULL; j++)
-			why = check_disk(&c, i, &node->roots[j]);
+		for (size_t j = 0; j < node->root_count && why == NULL; j++) {
+			if (speaks_for_disk(node, &node->roots[j]))
+				why = check_disk(&c, i, &node->roots[j]);
+		}
 	}
 	return why != NULL ? why : compare(plan, oracle);
 }

@@ -375,6 +375,25 @@ static void test_disks(void **state)
 	end(&s);
 }
 
+/* A root that is gone, the first by its name, does not hide the floor of the disk it was on. */
+static void test_disk_of_a_gone_root(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s, 1);
+	add_root(&s, 0, "a", "disk=1 total_bytes=1000 available_bytes=100 mode=unavailable");
+	add_root(&s, 0, "b", "disk=1 total_bytes=1000 available_bytes=100 mode=delete");
+	s.limits[0].min_free_space_bytes = 250;
+	add(&s, 0, "hf+b:b@1", 4 * DAY, 100, 0);
+	add(&s, 0, "hf+b:c@1", 3 * DAY, 20, 0);
+	plan(&s);
+	expect(&s, "n0 hf+b:b@1 disk_space; n0 hf+b:c@1 disk_space");
+	assert_int_equal(s.plan.shortfall_count, 1);
+	assert_int_equal(s.plan.shortfalls[0].reached, 220);
+	end(&s);
+}
+
 /*
  * Models that share all their bytes free nothing: they go last, one at a time, and the next one
  * when the first may not.
@@ -483,7 +502,7 @@ static void test_copies_of_others(void **state)
 
 static void test_caps(void **state)
 {
-	struct policy_budget budget = {.evictions = 3, .bytes = 100};
+	struct policy_budget budget = {.evictions = 3, .bytes = 100, .bytes_cap = 100};
 	struct scene s;
 
 	(void)state;
@@ -503,6 +522,52 @@ static void test_caps(void **state)
 			  "hf:f@1 time_threshold cap");
 	assert_int_equal(budget.evictions, 0);
 	assert_int_equal(budget.bytes, 10);
+	end(&s);
+}
+
+/* What is larger than a cap fits into no cycle: the next ones go, and the shortfall says so. */
+static void test_too_large_for_the_caps(void **state)
+{
+	struct policy_budget budget = {.evictions = 9, .bytes = 300, .bytes_cap = 300};
+
+	(void)state;
+	for (int per_cycle = 0; per_cycle < 2; per_cycle++) {
+		struct scene s;
+
+		begin(&s, 1);
+		add_disk(&s, 0, 100);
+		s.limits[0].min_free_space_bytes = 500;
+		if (per_cycle)
+			s.budget = &budget;
+		else
+			s.limits[0].max_bytes_per_node = 300;
+		add(&s, 0, "hf:large@1", 6 * DAY, 301, 0);
+		add(&s, 0, "hf:fits@1", 5 * DAY, 300, 0);
+		add(&s, 0, "hf:young@1", MINUTE, 100, 0);
+		plan(&s);
+		expect(&s, "n0 hf:fits@1 disk_space");
+		expect_spared(&s, "hf:large@1 disk_space cap; hf:young@1 disk_space too_young");
+		assert_int_equal(s.plan.shortfall_count, 1);
+		assert_int_equal(s.plan.shortfalls[0].reached, 400);
+		assert_int_equal(s.plan.shortfalls[0].blocked[SPARE_CAP], 301);
+		end(&s);
+	}
+}
+
+/* So it is with the number of models. */
+static void test_too_large_for_the_caps_by_count(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s, 1);
+	s.limits[0].max_models = 1;
+	s.limits[0].max_bytes_per_node = 300;
+	add(&s, 0, "hf:large@1", 6 * DAY, 301, 0);
+	add(&s, 0, "hf:fits@1", 5 * DAY, 300, 0);
+	plan(&s);
+	expect(&s, "n0 hf:fits@1 count_limit");
+	expect_spared(&s, "hf:large@1 count_limit cap");
 	end(&s);
 }
 
@@ -567,12 +632,15 @@ int main(void)
 		cmocka_unit_test(test_impossible_floor),
 		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_disks),
+		cmocka_unit_test(test_disk_of_a_gone_root),
 		cmocka_unit_test(test_shared_bytes),
 		cmocka_unit_test(test_last_copies),
 		cmocka_unit_test(test_copies_not_counted),
 		cmocka_unit_test(test_twins),
 		cmocka_unit_test(test_copies_of_others),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_too_large_for_the_caps),
+		cmocka_unit_test(test_too_large_for_the_caps_by_count),
 		cmocka_unit_test(test_caps_give_copies_back),
 		cmocka_unit_test(test_needs_all),
 	};
