@@ -13,7 +13,6 @@ from larder import checker, engines
 from larder.catalog import Engine, Repository
 from larder.claimants import Holder, Server
 from larder.clients import KINDS
-from larder.mounts import Blind
 from larder.storm import (
     Downloader,
     Evictor,
@@ -259,11 +258,9 @@ def make_world(cluster, judges):
 
 
 @pytest.fixture
-def blind(directory):
+def blind(make_disk):
     """A file system without access times. Ask for it before `make_world`."""
-    mount = Blind(directory / "blind", mib=256)
-    yield mount.path
-    mount.close()
+    return make_disk(mib=256, options="noatime").path
 
 
 def rage(world, directory, trouble):

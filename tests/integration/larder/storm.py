@@ -65,7 +65,8 @@ class ReaderProcess:
 
     def start(self):
         pipe = subprocess.PIPE
-        self.popen = subprocess.Popen(self.argv, stdin=pipe, stdout=pipe, text=True)
+        env = os.environ | {"PYTHONPATH": str(CLIENTS.parent)}
+        self.popen = subprocess.Popen(self.argv, stdin=pipe, stdout=pipe, text=True, env=env)
         return self
 
     def stop(self):
