@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from larder.caches import A, B, Cache, model_name
+from larder.caches import A, B, Cache
 from larder.daemons import binary
 from larder.openers import Mapping
 from larder.wait import wait_until

@@ -15,8 +15,7 @@ from larder.mounts import in_another_mount_namespace
 from larder.openers import look, look_often
 from larder.paused import EARLY, Paused
 from larder.removals import CASES, DAY, REPO, SIZE, Case
-from larder.rights import as_root
-from larder.trees import left_by_larder
+from larder.rights import with_capability
 from larder.wait import stays, wait_until
 
 pytestmark = pytest.mark.mounts
@@ -536,31 +535,29 @@ def test_kernel_allows_no_more(blind, cluster, limit, value, reason):
 # ---- fanotify ----
 
 
-def fanotify_works():
-    argv = ["capsh", "--has-p=cap_sys_admin"]
-    return subprocess.run(argv, capture_output=True).returncode == 0
-
-
-def test_fanotify(watched, blind):
-    """Where the agent may use it. Where not, it says so and takes inotify."""
+def test_fanotify(blind, cluster):
     case = CASES["classic"](blind)
-    agent = watched(case.config, watch="fanotify")
+    agent = cluster.agent(case.config, start=False, watch="fanotify")
+    agent.process.argv = with_capability("sys_admin", agent.process.argv)
+    agent.start().wait_ready()
     agent.wait_model(case.name)
-    assert sources(agent)["by"] == ("fanotify" if fanotify_works() else "inotify")
+    assert sources(agent)["by"] == "fanotify"
     since = time.time()
     look(case.links[-1])
     wait_used(agent, case.name, since)
 
 
 def test_fanotify_without_the_right_to_it(blind, cluster):
+    """It says so and takes inotify."""
     name = Cache(blind).model(REPO)
     agent = cluster.agent(blind, start=False, watch="fanotify")
-    if fanotify_works():
+    if os.geteuid() == 0:
         agent.process.argv = ["capsh", "--drop=cap_sys_admin", "--", "-c", 'exec "$@"', "sh"] + (
             agent.process.argv
         )
     agent.start().wait_ready()
     agent.wait_log("event=-watch by=fanotify .*instead=inotify")
+    assert sources(agent)["by"] == "inotify"
     agent.wait_model(name)
     since = time.time()
     look(Cache(blind).snapshot(REPO, A) / "model.safetensors")
