@@ -61,6 +61,19 @@ def disk(make_disk):
     return make_disk()
 
 
+@pytest.fixture
+def make_engine():
+    """Starts stand-ins for inference engines; they end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(kind, *names, **options):
+            engine = kind(*names, **options)
+            stack.callback(engine.stop)
+            return engine
+
+        yield start
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Shows the logs of all processes of the fixtures that have some."""
