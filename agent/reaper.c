@@ -66,6 +66,7 @@ static void shrink(struct reaping *rp, int fd, int64_t size)
 
 	while (size > STEP_BYTES && disk_stat_fd(fd, &st) == 0 && st.links == 0 &&
 	       disk_lease_holds(fd)) {
+		hook_point("shrink");
 		size -= STEP_BYTES;
 		if (disk_truncate(fd, size) != 0)
 			return;

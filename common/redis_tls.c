@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/redis_link.h"
 
@@ -87,6 +88,7 @@ bool redis_tls_error(struct bufferevent *bev, char *buf, size_t size)
 	SSL *ssl = bufferevent_openssl_get_ssl(bev);
 	long verify = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
 	unsigned long code = bufferevent_get_openssl_error(bev);
+	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
 	if (verify != X509_V_OK) {
 		snprintf(buf, size, "TLS: %s", X509_verify_cert_error_string(verify));
@@ -94,6 +96,7 @@ bool redis_tls_error(struct bufferevent *bev, char *buf, size_t size)
 	}
 	if (code == 0)
 		return false;
-	snprintf(buf, size, "TLS: %s", ERR_reason_error_string(code));
+	/* OpenSSL has no words for the error of a system call, whose reason is its errno. */
+	snprintf(buf, size, "TLS: %s", reason != NULL ? reason : strerror(ERR_GET_REASON(code)));
 	return true;
 }

@@ -51,6 +51,9 @@ class DocsCluster:
             agent.wait_model(f"hf:acme/tiny@{A[:12]}")
         wait_until(lambda: len(self.cluster.lru("gpu-a1")) == 4, what="all models are in Redis")
 
+    def processes(self):
+        return self.cluster.processes()
+
     def env(self):
         """What a reader has set who looks at this cluster: programs, server, token."""
         tools = self.directory / "bin"

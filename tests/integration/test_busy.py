@@ -1,8 +1,6 @@
 """Models in use are refused, with the reason, and stay whole."""
 
 import fcntl
-import mmap
-import os
 import threading
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from larder.caches import A, B, Cache, model_name, orphans
 from larder.clients import KINDS
 from larder.cluster import assert_clean
+from larder.openers import map_quietly, open_quietly
 from larder.removals import MANY_CASES
 from larder.trees import tree
 from larder.wait import stays, wait_until
@@ -17,18 +16,21 @@ from larder.wait import stays, wait_until
 REPO = "acme/llama"
 
 
+def weights_of(root):
+    """The file itself. Ask before an agent looks: reading the link is a use."""
+    blob = (Cache(root).snapshot(REPO, A) / "model.safetensors").resolve()
+    Cache(root).make_old(REPO)
+    return blob
+
+
 @pytest.fixture
 def busy(cluster, root):
-    """(agent, name of the model, path of its weights)"""
+    """(agent, name of the model, its weights)"""
     name = Cache(root).model(REPO)
+    weights = weights_of(root)
     agent, _ = cluster.pair(root)
     agent.wait_model(name)
-    return agent, name, Cache(root).snapshot(REPO, A) / "model.safetensors"
-
-
-def open_quietly(path):
-    """Opens a file without reading it: its access time stays, only the open file tells."""
-    return open(os.path.realpath(path), "rb")
+    return agent, name, weights
 
 
 def assert_refused(cluster, name, word, root, before):
@@ -50,9 +52,7 @@ def test_open_file_is_refused(cluster, root, busy):
 def test_mapped_file_is_refused_though_its_descriptor_is_closed(cluster, root, busy):
     _, name, path = busy
     before = tree(root)
-    with open_quietly(path) as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    with mapped:
+    with map_quietly(path):
         assert_refused(cluster, name, "busy", root, before)
 
 
@@ -77,21 +77,21 @@ def test_open_file_that_another_revision_shares_is_refused_too(cluster, root):
     """The file would stay, but whoever has it open may be loading the revision that goes."""
     cache = Cache(root)
     one, two = cache.model(REPO, A, seed="same"), cache.model(REPO, B, refs=(), seed="same")
+    weights = weights_of(root)
     agent, _ = cluster.pair(root)
     agent.wait_model(one)
     agent.wait_model(two)
     before = tree(root)
-    with open_quietly(cache.snapshot(REPO, A) / "model.safetensors"):
+    with open_quietly(weights):
         assert_refused(cluster, one, "busy", root, before)
 
 
 def test_lock_of_a_client_is_refused(cluster, root, busy):
     _, name, path = busy
-    etag = os.path.basename(os.readlink(path))
     folder = root / ".locks" / "models--acme--llama"
     folder.mkdir(parents=True)
     before = tree(root)
-    with open(folder / f"{etag}.lock", "w") as lock:
+    with open(folder / f"{path.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         receipt = cluster.evict(name)
         assert receipt["outcome"] == "refused", receipt
@@ -309,7 +309,7 @@ def test_model_with_more_files_than_leases_goes(cluster, root, kind):
 def test_any_open_file_of_many_is_seen(cluster, root, kind):
     """Whether its lease would have been held or only tested."""
     case = many(cluster, root, kind)
-    for path in (case.links[2], case.links[len(case.links) // 2], case.links[-1]):
+    for path in (case.files[2], case.files[len(case.files) // 2], case.files[-1]):
         with open_quietly(path):
             receipt = cluster.evict(case.name, force=True)
         assert (receipt["outcome"], receipt["why"][:4]) == ("refused", "busy")

@@ -1,14 +1,14 @@
 """Holds: what a caller claims is kept, over restarts too, until he releases it or its time is over."""
 
-import mmap
 import os
 import subprocess
 import time
 
 import pytest
 
-from larder.caches import A, B, Cache, model_name
+from larder.caches import A, B, Cache
 from larder.daemons import binary
+from larder.openers import Mapping
 from larder.wait import wait_until
 
 REPO = "acme/llama"
@@ -229,7 +229,7 @@ def test_inuse_names_the_process(held, root):
     with open(path, "rb") as file:
         code, out = larderctl(agent, "inuse", name)
         assert code == 0 and "open: yes" in out and f"({os.getpid()})" in out
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = Mapping(file)
     with mapped:
         code, out = larderctl(agent, "inuse", name)
         assert "open: yes" in out and f"({os.getpid()})" in out

@@ -1,12 +1,13 @@
 """Pods of the node keep the models that they mention; their annotations name engines to ask."""
 
-import http.server
-import json
-import threading
+import contextlib
+import pathlib
 
 import pytest
 
-from larder.caches import A, B, Cache
+from larder.caches import Cache
+from larder.certificates import Authority
+from larder.engines import Vllm
 from larder.kube import Kube
 from larder.wait import stays, wait_until
 
@@ -61,6 +62,7 @@ def wait_free(agent, name):
 
 
 def problem(agent):
+    """Why the API does not tell, or an empty text."""
     return agent.http.get_json("/v1/sources")["pods"]["problem"]
 
 
@@ -74,8 +76,10 @@ def test_a_pod_keeps_its_model_until_it_is_deleted(watched, kube):
     # Crashing or running, it stays: it will load the model again.
     kube.change("llm", phase="Running", podIP="127.0.0.1")
     kube.change("llm", phase="Unknown")
-    kube.bookmark()
-    stays(lambda: held_by(agent, name) == "pod default/llm", 0.5)
+    kube.add("later", annotations={"larder/models": name})
+    wait_until(lambda: "1 more" in held_by(agent, name), what="all of it was read")
+    kube.delete("later")
+    wait_held(agent, name)
     kube.delete("llm")
     wait_free(agent, name)
     wait_until(lambda: not cluster.db.zscore("larder:{n1}:hold", name), what="Redis knows")
@@ -95,8 +99,11 @@ def test_pods_of_other_nodes_do_not_count(watched, kube):
     _, agent, name = watched
     kube.add("llm", node="n2", spec=ARGS)
     kube.add("other", spec={"containers": [{"args": ["--model", "acme/other"]}]})
-    kube.bookmark()
-    stays(lambda: held_by(agent, name) == "", 0.5)
+    # Pods are told in their order: once a later one of ours is known, so are those before it.
+    kube.add("ours", annotations={"larder/models": name})
+    wait_held(agent, name, "pod default/ours")
+    kube.delete("ours")
+    wait_free(agent, name)
 
 
 def test_annotations_and_volumes(watched, kube, root):
@@ -178,25 +185,13 @@ def test_an_api_that_refuses_keeps_what_was_known(watched, kube, status):
     wait_free(agent, name)
 
 
-def test_claims_end_when_the_api_stays_away(cluster, root, kube):
+def test_an_agent_that_is_refused_starts(cluster, root, kube):
     name = Cache(root).model(REPO)
-    kube.token = None
     kube.add("llm", spec=ARGS)
-    agent = cluster.agent(
-        root,
-        kubernetes={
-            "enabled": True,
-            "api_url": kube.url,
-            "token_file": None,
-            "ca_file": None,
-            "claim_ttl": "2s",
-        },
-    )
-    # Without a token header the stand-in compares with "Bearer None": it refuses, like an API.
+    settings = {"enabled": True, "api_url": kube.url, "token_file": None, "ca_file": None}
+    agent = cluster.agent(root, kubernetes=settings)
     wait_until(lambda: "401" in problem(agent), what="it is refused")
-    kube.close()
-    agent.wait_ready()
-    agent.wait_model(name)
+    agent.wait_ready().wait_model(name)
     assert held_by(agent, name) == ""
 
 
@@ -223,7 +218,7 @@ def test_claims_survive_a_restart_without_the_api(watched, kube):
     agent.kill9()
     agent.start().wait_ready()
     wait_until(lambda: held_by(agent, name) == "pod default/llm", what="the claim is back")
-    assert cluster.order(name)["outcome"] != "gone"
+    wait_until(lambda: cluster.order(name)["outcome"] == "held", what="Redis knows")
     # The pod has gone meanwhile: the first list says so.
     kube.delete("llm", told=False)
     kube.answer = None
@@ -269,46 +264,47 @@ def test_a_token_that_was_replaced_is_read_anew(watched, kube):
     wait_held(agent, name)
 
 
-class Engine(http.server.BaseHTTPRequestHandler):
-    """The two answers of vLLM that the probe asks for."""
-
-    model = REPO
-
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        body = json.dumps(
-            {
-                "object": "list",
-                "data": [{"id": "chat", "object": "model", "owned_by": "vllm", "root": self.model}],
-            }
-        ).encode()
-        self.send_response(200 if self.path == "/v1/models" else 404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+def test_the_api_is_who_its_certificate_says(cluster, root, directory):
+    """The CA's file is replaced now and then, as the token's is; neither needs a restart."""
+    name = Cache(root).model(REPO)
+    ours, other = Authority(directory), Authority(directory, "other")
+    ca, token = directory / "ca.crt", directory / "sa-token"
+    ca.write_text(pathlib.Path(other.ca).read_text())
+    with contextlib.closing(Kube(tls=ours.issue("IP:127.0.0.1"))) as kube:
+        token.write_text(kube.token)
+        kube.add("llm", spec=ARGS)
+        settings = {"api_url": kube.url, "token_file": str(token), "ca_file": str(ca)}
+        agent = cluster.agent(root, kubernetes={"enabled": True, **settings})
+        wait_until(lambda: "certificate" in problem(agent), what="it is not trusted")
+        assert kube.requests == [], "nobody else gets the token"
+        ca.write_text(pathlib.Path(ours.ca).read_text())
+        agent.wait_model(name)
+        wait_held(agent, name)
+        assert problem(agent) == ""
 
 
-def test_annotations_name_an_engine(watched, kube):
+def test_the_api_has_the_name_of_another(cluster, root, directory):
+    Cache(root).model(REPO)
+    authority = Authority(directory)
+    token = directory / "sa-token"
+    with contextlib.closing(Kube(tls=authority.issue("IP:127.0.0.2", "DNS:kube.test"))) as kube:
+        token.write_text(kube.token)
+        settings = {"api_url": kube.url, "token_file": str(token), "ca_file": authority.ca}
+        agent = cluster.agent(root, kubernetes={"enabled": True, **settings})
+        wait_until(lambda: "127.0.0.1" in problem(agent), what="it is not trusted")
+        assert kube.requests == []
+
+
+def test_annotations_name_an_engine(watched, kube, make_engine):
     """Nothing in the pod's spec mentions the model: the engine itself says what it serves."""
     _, agent, name = watched
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        port = server.server_address[1]
-        kube.add("llm", annotations={"larder/engine": "vllm", "larder/port": str(port)})
-        wait_until(lambda: "vllm" in held_by(agent, name), what="the engine is asked")
-        assert agent.models()[name]["source"] == "probe"
-        # The pod is gone, and with it the engine: known to have ended, not only silent.
-        kube.delete("llm")
-        wait_free(agent, name)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    vllm = make_engine(Vllm, REPO)
+    kube.add("llm", annotations={"larder/engine": "vllm", "larder/port": str(vllm.port)})
+    wait_until(lambda: "vllm" in held_by(agent, name), what="the engine is asked")
+    assert agent.models()[name]["source"] == "probe"
+    # The pod is gone, and with it the engine: known to have ended, not only silent.
+    kube.delete("llm")
+    wait_free(agent, name)
 
 
 @pytest.mark.parametrize(
@@ -335,25 +331,17 @@ def test_an_address_that_is_none_is_not_asked(watched, kube):
     assert agent.http.get_json("/v1/sources")["probe"]["engines"] == []
 
 
-def test_a_pod_of_the_same_name_takes_the_engine_over(watched, kube):
+def test_a_pod_of_the_same_name_takes_the_engine_over(watched, kube, make_engine):
     _, agent, name = watched
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        port = server.server_address[1]
-        engine = {"larder/engine": "vllm", "larder/port": str(port)}
-        kube.add("llm-0", annotations=engine)
-        wait_until(lambda: "vllm" in held_by(agent, name), what="the engine is asked")
-        # Its end is not heard of: the list shows the new pod before the old one is forgotten.
-        kube.delete("llm-0", told=False)
-        kube.add("llm-0", annotations=engine)
-        lists = kube.count("list")
-        kube.forget()
-        wait_until(lambda: kube.count("list") > lists, what="the pods are listed anew")
-        stays(lambda: "vllm" in held_by(agent, name), 1)
-        assert len(agent.http.get_json("/v1/sources")["probe"]["engines"]) == 1
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    vllm = make_engine(Vllm, REPO)
+    engine = {"larder/engine": "vllm", "larder/port": str(vllm.port)}
+    kube.add("llm-0", annotations=engine)
+    wait_until(lambda: "vllm" in held_by(agent, name), what="the engine is asked")
+    # Its end is not heard of: the list shows the new pod before the old one is forgotten.
+    kube.delete("llm-0", told=False)
+    kube.add("llm-0", annotations=engine)
+    lists = kube.count("list")
+    kube.forget()
+    wait_until(lambda: kube.count("list") > lists, what="the pods are listed anew")
+    stays(lambda: "vllm" in held_by(agent, name), 1)
+    assert len(agent.http.get_json("/v1/sources")["probe"]["engines"]) == 1

@@ -1,5 +1,7 @@
 """What the policy evicts, for which reason, and what it spares: whole cycles, end to end."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from larder.caches import A, B, Cache, model_name
@@ -127,22 +129,24 @@ def test_pin_spares_until_it_ends(cluster, root):
 
 
 def test_open_model_is_held_and_others_go_first(cluster, root):
-    """Whether the agent or the first cycle finds the oldest open: another one goes instead."""
+    """The first cycle finds out that the oldest is open; the next one takes another instead."""
     names = fill(root, {"a": 30, "b": 20, "c": 10})
-    _, coordinator = start(cluster, root, models=3, policy={"max_models": 2})
-    old = cluster.lru()[names["a"]]
-
-    def known():
-        """Found open by the lease, it is held; seen by the watch before, it is as good as new."""
-        held = cluster.db.zscore("larder:{n1}:hold", names["a"])
-        return held or cluster.lru()[names["a"]] > old
-
-    with open(weights(root, "a"), "rb"):
-        first = coordinator.demand_cycle()
-        assert (first["refused"], first["evicted_count"]) in ((1, 0), (0, 1))
-        wait_until(known, what="Redis knows that it is open")
-        second = coordinator.demand_cycle()
-        assert first["evicted_count"] + second["evicted_count"] == 1
+    coordinator = cluster.coordinator(policy={"max_models": 2})
+    agent = cluster.agent(root, start=False, watch="off")
+    gate = agent.pause("removal-check").shut()
+    agent.start(**gate.env).wait_ready()
+    coordinator.wait_models(3)
+    with ThreadPoolExecutor(1) as pool:
+        cycle = pool.submit(coordinator.demand_cycle)
+        gate.reached()
+        with open(weights(root, "a"), "rb"):
+            gate.open()
+            first = cycle.result()
+            assert (first["refused"], first["evicted_count"]) == (1, 0)
+            held = "larder:{n1}:hold"
+            wait_until(lambda: cluster.db.zscore(held, names["a"]), what="Redis knows that it is open")
+            second = coordinator.demand_cycle()
+    assert (second["refused"], second["evicted"]) == (0, {"count_limit": 1})
     assert on_disk(root, names) == {"a", "c"}
 
 

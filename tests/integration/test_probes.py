@@ -20,15 +20,8 @@ SHORT_MS = 2000
 
 
 @pytest.fixture
-def make(request):
-    """Starts stand-ins; they end with the test."""
-
-    def start(kind, *names, **options):
-        engine = kind(*names, **options)
-        request.addfinalizer(engine.stop)
-        return engine
-
-    return start
+def make(make_engine):
+    return make_engine
 
 
 @pytest.fixture

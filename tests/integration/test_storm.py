@@ -13,7 +13,6 @@ from larder import checker, engines
 from larder.catalog import Engine, Repository
 from larder.claimants import Holder, Server
 from larder.clients import KINDS
-from larder.mounts import Blind
 from larder.storm import (
     Downloader,
     Evictor,
@@ -77,16 +76,15 @@ def eager(seconds):
 
 
 def revisions(repos):
+    """(repository, revision, type) of all of them"""
     return [(p["id"], r["refs"][0], p["type"]) for p in repos for r in p["revisions"]]
 
 
 class World:
     """Two roots with models for each kind of user, an agent and a coordinator."""
 
-    def __init__(self, cluster, directory, judges, sees_opens=False):
+    def __init__(self, cluster, directory, judges):
         self.cluster, self.judges = cluster, judges
-        # Where the disk tells of uses, the promise counts from what it tells; else from each open.
-        self.sees_opens = sees_opens
         self.servers = []
         self.hub, self.engines = directory / "hub", directory / "engines"
         self.staging = directory / "staging"
@@ -136,7 +134,8 @@ class World:
     def readers(self, directory, kills):
         """All kinds of readers; those who hold for long keep a model of their own busy."""
         quiet = QUIET_S
-        common = {"quiet_s": quiet, "sees_opens": self.sees_opens, "restart_s": 30 if kills else 0}
+        # An agent that is dead sees nothing: only what the disk tells of is known after its start.
+        common = {"quiet_s": quiet, "sees_opens": not kills, "restart_s": 30 * kills}
         short = {**common, "hold": [0, 0.4 * quiet], "pause": [0, 0.5 * quiet], "threads": 4}
         held = {**common, "hold": [1.2 * quiet, 2 * quiet], "pause": [0, quiet], "threads": 1}
         gaps = {**common, "gap": [0, 0.3 * quiet], "pause": [0, 0.5 * quiet], "threads": 10}
@@ -163,13 +162,18 @@ class World:
             for n, (engine, models) in enumerate(zip(self.servers, self.served, strict=True))
         ]
 
-    def clients(self, every_s):
+    def clients(self, every_s, **options):
         """Real ones."""
-        clients = {kind: self.cluster.client(kind) for kind in KINDS}
         return [
-            Downloader(kind, client, self.hub, revisions(DOWNLOADS[kind]), every_s)
-            for kind, client in clients.items()
+            Downloader(kind, self.cluster.client(kind), self.hub, list(self.sized(kind)), every_s, **options)
+            for kind in KINDS
         ]
+
+    def sized(self, kind):
+        """What a client of this kind downloads, with how many bytes that are."""
+        for repo, revision, what in revisions(DOWNLOADS[kind]):
+            files = self.cluster.hub.revision(repo, revision, what)["files"].values()
+            yield repo, revision, what, sum(content.size for content in files)
 
     def end_servers(self):
         for engine in self.servers:
@@ -249,8 +253,8 @@ def make_world(cluster, judges):
     """Its engines end with the test."""
     worlds = []
 
-    def make(directory, **options):
-        worlds.append(World(cluster, directory, judges, **options))
+    def make(directory):
+        worlds.append(World(cluster, directory, judges))
         return worlds[-1]
 
     yield make
@@ -259,11 +263,9 @@ def make_world(cluster, judges):
 
 
 @pytest.fixture
-def blind(directory):
+def blind(make_disk):
     """A file system without access times. Ask for it before `make_world`."""
-    mount = Blind(directory / "blind", mib=256)
-    yield mount.path
-    mount.close()
+    return make_disk(mib=256, options="noatime").path
 
 
 def rage(world, directory, trouble):
@@ -286,9 +288,16 @@ def rage(world, directory, trouble):
     print(storm.summary(), world.receipts(), storm.errors)
     assert storm.broken == []
     world.assert_right()
+    for reader in storm.of(ReaderProcess):
+        assert reader.counts["whole"] > 0, reader.role
     assert storm.counts(ReaderProcess, "whole") > SECONDS
     assert storm.counts(Downloader, "loaded") > SECONDS
     assert storm.counts(Filler, "made") > SECONDS / 2, "hardly anything was evicted"
+    assert storm.counts(Toucher, "kept") > 0
+    for evictor in storm.of(Evictor):
+        assert evictor.counts["issued"] > 0, evictor.models
+    assert storm.counts(Killer, "kills") > 0 or trouble != "kills"
+    assert storm.counts(Stopper, True) > 0 or trouble != "stops"
     assert storm.counts(Holder, "kept") > 0 and storm.counts(Server, "kept") > 0
     world.assert_all_goes()
 
@@ -310,7 +319,7 @@ def test_storm(make_world, directory, trouble):
 @pytest.mark.timeout(SECONDS + 4 * ENDING_S)
 def test_storm_without_access_times(blind, make_world, directory):
     """The same where only the watch tells of a loader between two files."""
-    rage(make_world(blind, sees_opens=True), directory, "none")
+    rage(make_world(blind), directory, "none")
 
 
 @pytest.mark.stress
@@ -323,7 +332,7 @@ def test_deletes_against_downloads(cluster, make_world, directory):
     world = make_world(directory)
     world.begin({})
     storm = Storm()
-    storm.add(*world.clients(0.0))
+    storm.add(*world.clients(0.0, partial_ok=True))
     clients = {worker.client.kind: worker.client for worker in storm.workers}
     storm.add(Evictor(31, world.coordinator, ["hf:acme/*", "hf.d:acme/*"]))
     storm.run(SECONDS)

@@ -11,11 +11,11 @@ import time
 import pytest
 
 from larder.caches import A, B, Cache, age_everything, model_name
-from larder.mounts import Blind, in_another_mount_namespace
+from larder.mounts import in_another_mount_namespace
 from larder.openers import look, look_often
+from larder.paused import EARLY, Paused
 from larder.removals import CASES, DAY, REPO, SIZE, Case
-from larder.rights import as_root
-from larder.trees import left_by_larder
+from larder.rights import with_capability
 from larder.wait import stays, wait_until
 
 pytestmark = pytest.mark.mounts
@@ -25,13 +25,9 @@ OLD_MS = 9 * DAY * 1000
 
 
 @pytest.fixture
-def blind(directory):
+def blind(make_disk):
     """An empty cache directory whose file system has no access times."""
-    mount = Blind(directory / "blind")
-    root = mount.path / "hub"
-    root.mkdir()
-    yield root
-    mount.close()
+    return make_disk(mib=64, options="noatime").root()
 
 
 @pytest.fixture
@@ -291,35 +287,11 @@ class Linked(Case):
 KINDS = {**CASES, "sharded": Sharded, "linked": Linked}
 
 
-class Removal:
-    """A removal of a case's model that waits at a point, on a disk without access times."""
+class Removal(Paused):
+    """On a disk without access times, of all kinds of models."""
 
     def __init__(self, cluster, root, kind, point, **settings):
-        self.cluster = cluster
-        self.case = KINDS[kind](root)
-        self.agent = cluster.agent(self.case.config, start=False, **settings)
-        self.gate = self.agent.pause(point).shut()
-        self.agent.start(**self.gate.env).wait_ready()
-        cluster.coordinator().wait_sees(self.agent.name)
-        cluster.wait_lru(self.case.name)
-        self.order()
-
-    def order(self):
-        row = self.cluster.order(self.case.name)
-        assert row["outcome"] == "issued", row
-        self.command = row["id"]
-        self.gate.reached()
-
-    def go_on(self):
-        self.gate.open()
-        return self.cluster.receipt(self.command)
-
-    def assert_refused(self):
-        receipt = self.go_on()
-        assert (receipt["outcome"], receipt["why"][:5]) == ("refused", "used:"), receipt
-        assert left_by_larder(self.case.root) == []
-        assert self.case.whole()
-        return receipt
+        super().__init__(cluster, root, kind, point, cases=KINDS, **settings)
 
 
 @pytest.fixture
@@ -343,7 +315,7 @@ def test_removal_that_is_undone_is_no_use(removal, kind, watch):
     r = removal(kind, "removal-moved", watch=watch)
     pin(r.cluster, r.case.name)
     r.agent.wait_log("event=.removal-vetoed")
-    r.assert_refused()
+    r.assert_refused("used:")
     assert sources(r.agent)["uses"] == 0, sources(r.agent)
     assert_idle(r.agent, r.case.name)
     unpin(r.cluster, r.case.name)
@@ -367,15 +339,15 @@ def test_scans_are_no_use(watched, blind):
     assert_idle(agent, case.name)
 
 
-@pytest.mark.parametrize("point", ["check", "intent", "claim", "take"])
+@pytest.mark.parametrize("point", EARLY)
 @pytest.mark.parametrize("kind", KINDS)
 def test_opened_and_closed_while_a_removal_is_under_way(removal, kind, point):
     """Nothing is open any more when the leases are taken, and no access time tells."""
-    r = removal(kind, f"removal-{point}")
+    r = removal(kind, point)
     r.agent.pause("removal-moved").shut()  # an agent that came so far would never end
     look(r.case.links[0])
     since = time.time() - 10
-    r.assert_refused()
+    r.assert_refused("used:")
     wait_used(r.agent, r.case.name, since)
 
 
@@ -501,7 +473,7 @@ def test_lost_events_during_a_removal(removal):
     r = removal("directory", "removal-check")
     other = r.case.root / "other"
     lose_events(r.agent, r.agent.pause("watch-read"), other / "config.json", other / "link")
-    r.assert_refused()
+    r.assert_refused("used:")
 
 
 def test_no_more_than_the_settings_allow(watched, blind, cluster):
@@ -563,44 +535,41 @@ def test_kernel_allows_no_more(blind, cluster, limit, value, reason):
 # ---- fanotify ----
 
 
-def fanotify_works():
-    argv = ["capsh", "--has-p=cap_sys_admin"]
-    return subprocess.run(argv, capture_output=True).returncode == 0
-
-
-def test_fanotify(watched, blind):
-    """Where the agent may use it. Where not, it says so and takes inotify."""
+def test_fanotify(blind, cluster):
     case = CASES["classic"](blind)
-    agent = watched(case.config, watch="fanotify")
+    agent = cluster.agent(case.config, start=False, watch="fanotify")
+    agent.process.argv = with_capability("sys_admin", agent.process.argv)
+    agent.start().wait_ready()
     agent.wait_model(case.name)
-    assert sources(agent)["by"] == ("fanotify" if fanotify_works() else "inotify")
+    assert sources(agent)["by"] == "fanotify"
     since = time.time()
     look(case.links[-1])
     wait_used(agent, case.name, since)
 
 
 def test_fanotify_without_the_right_to_it(blind, cluster):
+    """It says so and takes inotify."""
     name = Cache(blind).model(REPO)
     agent = cluster.agent(blind, start=False, watch="fanotify")
-    if fanotify_works():
+    if os.geteuid() == 0:
         agent.process.argv = ["capsh", "--drop=cap_sys_admin", "--", "-c", 'exec "$@"', "sh"] + (
             agent.process.argv
         )
     agent.start().wait_ready()
     agent.wait_log("event=-watch by=fanotify .*instead=inotify")
+    assert sources(agent)["by"] == "inotify"
     agent.wait_model(name)
     since = time.time()
     look(Cache(blind).snapshot(REPO, A) / "model.safetensors")
     wait_used(agent, name, since)
 
 
-def test_agent_that_ends_lets_the_disk_go(directory, cluster):
+def test_agent_that_ends_lets_the_disk_go(disk, cluster):
     """Handles of directories must not keep a disk from being unmounted."""
-    mount = Blind(directory / "disk")
-    root = mount.path / "hub"
+    root = disk.root()
     name = Cache(root).model(REPO)
     agent = cluster.agent(root).wait_ready()
     agent.wait_model(name)
     agent.stop()
-    mount.close()
-    as_root("rmdir", mount.path)
+    disk.close()
+    assert not os.path.ismount(disk.path)

@@ -36,7 +36,7 @@ async function scan(request) {
   return { warnings: info.warnings.map((w) => String(w.message ?? w)).sort(), repos };
 }
 
-// Reads every file of a folder.
+// Reads every file of a folder; how many bytes there are.
 async function read({ folder }) {
   let total = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {

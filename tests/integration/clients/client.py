@@ -13,8 +13,6 @@ import sys
 import huggingface_hub
 from huggingface_hub import constants, file_download
 
-LOADED_SUFFIXES = (".safetensors", ".gguf", ".bin", ".json")
-
 
 def version(_):
     return huggingface_hub.__version__
@@ -105,17 +103,20 @@ def unreferenced(request):
     return sorted(str(p) for p in _shared_blobs.unreferenced_shared_blobs(request["cache"]))
 
 
+def fail(error):
+    raise error
+
+
 def read(request):
-    """Reads every file of a folder through a mapping, as an engine does."""
+    """Reads every file of a folder through a mapping, as an engine does; how many bytes there are."""
     total = 0
-    for path in sorted(pathlib.Path(request["folder"]).rglob("*")):
-        if path.is_dir() or not path.name.endswith(LOADED_SUFFIXES):
-            continue
+    walk = os.walk(request["folder"], onerror=fail)
+    for path in [os.path.join(folder, name) for folder, _, names in walk for name in names]:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 continue
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                total += sum(mapped[::4096])
+                total += len(mapped[:])
     return total
 
 

@@ -15,12 +15,13 @@ then what they saw is printed as JSON: counts, and what broke the promise.
 import collections
 import hashlib
 import json
-import mmap
 import os
 import random
 import sys
 import threading
 import time
+
+from larder.openers import Mapping
 
 # Times of files are those of the kernel's last tick.
 TICK_S = 0.02
@@ -103,12 +104,11 @@ class Reader:
                 if file is None:
                     raise Broken(f"{path} is gone while {len(held)} files before it are mapped")
                 with file:
-                    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                    held.append((mapped, identity(os.fstat(file.fileno()))))
+                    held.append((Mapping(file), identity(os.fstat(file.fileno()))))
             self.wait(self.config["hold"])
             for (mapped, place), (path, expected) in zip(held, files, strict=True):
                 self.check_place(path, place)
-                self.check(path, mapped, expected)
+                self.check(path, mapped.read(), expected)
         finally:
             for mapped, _ in held:
                 mapped.close()

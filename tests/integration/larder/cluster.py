@@ -29,13 +29,13 @@ class Cluster:
 
     @property
     def redis(self):
-        if self._redis is None:
-            self._redis = self.redis_server()
-        return self._redis
+        return self._redis or self.redis_server()
 
     def redis_server(self, **options):
+        """The first is the one that is meant where none is named."""
         server = RedisServer(self.directory, f"redis{len(self.servers) or ''}", **options)
         self.servers.append(server)
+        self._redis = self._redis or server
         return server.start()
 
     @property

@@ -12,20 +12,20 @@ MIB = 1 << 20
 class Disk:
     """
     A file system of a few MiB: "tmpfs", whose numbers are exact, or "ext4" in a file. Caches go into
-    folders of it; `ballast` fills it with what is nobody's model.
+    folders of it; `ballast` fills it with what is nobody's model. `path` is an empty folder, `options`
+    are those of the mount: with "noatime" nothing on it tells of a use after it has ended.
     """
 
-    def __init__(self, path, kind="tmpfs", mib=16):
+    def __init__(self, path, kind="tmpfs", mib=16, options="rw"):
         self.path = pathlib.Path(path)
-        self.path.mkdir()
         if kind == "tmpfs":
-            as_root("mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0777", "tmpfs", self.path)
+            as_root("mount", "-t", "tmpfs", "-o", f"{options},size={mib}m,mode=0777", "tmpfs", self.path)
             return
         image = self.path.with_suffix(".img")
         with open(image, "wb") as file:
             file.truncate(mib * MIB)
         subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
-        as_root("mount", "-o", "loop", image, self.path)
+        as_root("mount", "-o", f"loop,{options}", image, self.path)
         as_root("chmod", "0777", self.path)
 
     def available(self):
@@ -51,4 +51,5 @@ class Disk:
         as_root("chattr", "+i" if yes else "-i", path)
 
     def close(self):
-        as_root("umount", self.path)
+        if os.path.ismount(self.path):
+            as_root("umount", self.path)

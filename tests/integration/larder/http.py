@@ -40,6 +40,8 @@ class Http:
             connection.request(method, path, data, all_headers)
             reply = connection.getresponse()
             return Answer(reply.status, reply.read().decode(), reply.headers)
+        except http.client.IncompleteRead as error:
+            raise ConnectionResetError(f"{path}: {error}") from None  # like any other end of it
         finally:
             connection.close()
 

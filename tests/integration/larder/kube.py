@@ -7,6 +7,7 @@ bookmarks, versions that are forgotten (410), connections that break. As the API
 import base64
 import http.server
 import json
+import ssl
 import threading
 import urllib.parse
 import uuid
@@ -15,7 +16,9 @@ HISTORY = 1000
 
 
 class Kube:
-    def __init__(self, token="kube-token"):
+    """`tls`: the files of a certificate and its key, and it speaks HTTPS."""
+
+    def __init__(self, token="kube-token", tls=None):
         self.token = token
         self.lock = threading.Condition()
         self.version = 100
@@ -36,12 +39,24 @@ class Kube:
             def log_message(self, *args):
                 pass
 
+            def handle_one_request(self):
+                try:
+                    super().handle_one_request()
+                except ssl.SSLError:  # it does not trust us
+                    self.close_connection = True
+
             def do_GET(self):
                 kube.handle(self)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 

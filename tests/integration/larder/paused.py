@@ -9,7 +9,7 @@ from larder.wait import wait_until
 
 # The steps at which the agent can be stopped, in their order: before the model is moved away,
 # between that and the commit, and after it. See common/hook.h and agent/removal.c.
-EARLY = ("removal-check", "removal-intent", "removal-claim")
+EARLY = ("removal-check", "removal-intent", "removal-claim", "removal-take")
 LATE = ("removal-moved", "removal-commit", "removal-clean")
 COMMITTED = ("removal-commit", "removal-clean", "removal-cleaned", "reap", "removal-finish")
 
@@ -17,15 +17,18 @@ COMMITTED = ("removal-commit", "removal-clean", "removal-cleaned", "reap", "remo
 class Paused:
     """A removal of a case's model that waits at `point`."""
 
-    def __init__(self, cluster, root, kind, point):
+    def __init__(self, cluster, root, kind, point, cases=CASES, **settings):
         self.cluster = cluster
-        self.case = CASES[kind](root)
-        self.agent = cluster.agent(self.case.config, start=False)
+        self.case = cases[kind](root)
+        self.agent = cluster.agent(self.case.config, start=False, **settings)
         self.gate = self.agent.pause(point).shut()
         self.agent.start(**self.gate.env).wait_ready()
         cluster.coordinator().wait_sees(self.agent.name)
         cluster.wait_lru(self.case.name)
-        row = cluster.order(self.case.name)
+        self.order()
+
+    def order(self):
+        row = self.cluster.order(self.case.name)
         assert row["outcome"] == "issued", row
         self.command = row["id"]
         self.gate.reached()

@@ -1,27 +1,15 @@
 """Where caches are made: a file system of the kind that real caches are on."""
 
-import ctypes
 import fcntl
-import mmap
 import os
 import pathlib
 import shutil
 import tempfile
 
+from larder.openers import map_quietly
+
 SIZE = 4096
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
-
-
-def _mapped(fd, size):
-    """Maps a file for reading. mmap.mmap() would keep a descriptor of it open."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    at = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
-    if at == ctypes.c_void_p(-1).value:
-        raise OSError(ctypes.get_errno(), "mmap")
-    return lambda: libc.munmap(at, size)
 
 
 def _lease(fd):
@@ -43,11 +31,8 @@ def leases_work(directory):
         file.write(b"x" * SIZE)
         file.flush()
         granted = _lease(file.fileno())
-        fd = os.open(file.name, os.O_RDONLY)
-        unmap = _mapped(fd, SIZE)
-        os.close(fd)
-        refused = not _lease(file.fileno())
-        unmap()
+        with map_quietly(file.name):
+            refused = not _lease(file.fileno())
     return granted and refused
 
 

@@ -23,7 +23,10 @@ def free_port():
 
 
 class RedisServer:
-    """Keeps its port and socket over restarts; comes back empty."""
+    """
+    Keeps its port and socket over restarts; comes back empty. `tls`: (certificate, key, CA), and its TCP
+    port speaks TLS; who connects needs no certificate unless `extra` says so.
+    """
 
     def __init__(self, directory, name="redis", extra=(), tls=None):
         self.directory = pathlib.Path(directory)
@@ -49,7 +52,11 @@ class RedisServer:
         raise AssertionError(f"redis-server does not start:\n{self.process.log()}")
 
     def _argv(self, port):
-        ports = ["--tls-port", port, "--port", 0] if self.tls else ["--port", port]
+        ports = ["--port", port]
+        if self.tls:
+            cert, key, ca = self.tls
+            ports = ["--tls-port", port, "--port", 0, "--tls-auth-clients", "no"]
+            ports += ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca]
         return [
             *(PROGRAM, "--bind", "127.0.0.1", *ports, "--unixsocket", self.socket),
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
@@ -83,7 +90,7 @@ class RedisServer:
 
     @property
     def tcp_url(self):
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def client(self, **options):
         return redis.Redis(unix_socket_path=str(self.socket), decode_responses=True, **options)

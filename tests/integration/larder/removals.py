@@ -15,8 +15,8 @@ SHARED, OWN = "cd" + "1" * 62, "ef" + "2" * 62
 
 class Case:
     """
-    A root with a model that is to go. `links` is where clients find its files, `digests` what is in
-    them, `private` what has bytes of its own and must go with it.
+    A root with a model that is to go. `links` is where clients find its files, `files` what they lead
+    to, `digests` what is in them, `private` what has bytes of its own and must go with it.
     """
 
     layout = "huggingface"
@@ -26,7 +26,8 @@ class Case:
         self.links, self.private = [], []
         self.name = self.build()
         self.bytes = trees.allocated_bytes(*self.private)
-        self.digests = [trees.digest(link.resolve()) for link in self.links]
+        self.files = [link.resolve() for link in self.links]
+        self.digests = [trees.digest(file) for file in self.files]
         self.before = trees.tree(root)
         self.after = self.expected()
         age_everything(self.root, 10 * DAY)

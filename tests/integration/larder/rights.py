@@ -9,6 +9,13 @@ def prefix(*options):
     return [] if os.geteuid() == 0 else ["sudo", "-n", *options]
 
 
+def with_capability(capability, argv):
+    """A command with one right of root, whoever the tests are."""
+    who = [f"--reuid={os.geteuid()}", f"--regid={os.getegid()}", "--keep-groups"]
+    right = [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"]
+    return [*prefix("-E"), "setpriv", *who, *right, "--", *map(str, argv)]
+
+
 def as_root(*argv):
     """Runs a command with the rights of root; what it printed."""
     argv = [*prefix(), *map(str, argv)]

@@ -65,7 +65,8 @@ class ReaderProcess:
 
     def start(self):
         pipe = subprocess.PIPE
-        self.popen = subprocess.Popen(self.argv, stdin=pipe, stdout=pipe, text=True)
+        env = os.environ | {"PYTHONPATH": str(CLIENTS.parent)}
+        self.popen = subprocess.Popen(self.argv, stdin=pipe, stdout=pipe, text=True, env=env)
         return self
 
     def stop(self):
@@ -184,28 +185,39 @@ class Evictor(Worker):
 
 
 class Downloader(Worker):
-    """A real client that downloads and loads; what fails must go well when it is done again."""
+    """
+    A real client that downloads and loads; what fails must go well when it is done again. `partial_ok`:
+    the same holds for a model that is not there in full, otherwise that is broken.
+    """
 
-    def __init__(self, seed, client, cache, revisions, every_s=0.3):
+    def __init__(self, seed, client, cache, revisions, every_s=0.3, partial_ok=False):
         super().__init__(seed)
-        self.every_s = every_s
+        self.every_s, self.partial_ok = every_s, partial_ok
         self.client, self.cache, self.revisions = client, cache, revisions
         self.errors = collections.Counter()
 
     def act(self):
-        repo, revision, kind = self.random.choice(self.revisions)
+        repo, revision, kind, size = self.random.choice(self.revisions)
         errors = []
         for _ in range(TRIES):
             try:
                 folder = self.client.download(self.cache, repo, revision, type=kind)
-                self.client.call("read", folder=folder)
+                read = self.client.call("read", folder=folder)
+            except ClientError as error:
+                self.failed(f"{error.name}: {error.message}", errors)
+                continue
+            if read == size:
                 self.counts["loaded"] += 1
                 return
-            except ClientError as error:
-                self.counts["errors"] += 1
-                self.errors[f"{self.client.kind} {error.name}: {error.message[:80]}"] += 1
-                errors.append(str(error))
+            self.failed(f"{read} of {size} bytes", errors)
+            if not self.partial_ok:
+                break
         self.broken.append(f"{self.client.kind} {repo}@{revision}: " + " | ".join(errors))
+
+    def failed(self, what, errors):
+        self.counts["errors"] += 1
+        self.errors[f"{self.client.kind} {what[:80]}"] += 1
+        errors.append(what)
 
 
 class Killer(Worker):
@@ -267,8 +279,11 @@ class Storm:
     def broken(self):
         return [line for worker in self.workers for line in worker.broken]
 
+    def of(self, kind):
+        return [worker for worker in self.workers if isinstance(worker, kind)]
+
     def counts(self, kind, key):
-        return sum(w.counts[key] for w in self.workers if isinstance(w, kind))
+        return sum(worker.counts[key] for worker in self.of(kind))
 
     @property
     def errors(self):
