@@ -429,8 +429,13 @@ static void trash_blob(struct removal_task *task, struct hf_blob *blob, int blob
 static bool read_for_clean(struct removal_task *task, struct hf_removal *hr)
 {
 	for (int tries = 0; tries < CLEAN_TRIES; tries++) {
-		if (read_repo(task, hr) == REMOVAL_GOES_ON &&
-		    hf_repo_read_moved(&hr->repo, ".", hr->done) == 0)
+		size_t count;
+
+		if (read_repo(task, hr) != REMOVAL_GOES_ON)
+			continue;
+		count = hr->repo.revision_count;
+		if (hf_repo_read_moved(&hr->repo, ".", hr->done) == 0 &&
+		    hr->repo.revision_count == count + 1)
 			return true;
 	}
 	return false;
@@ -450,6 +455,8 @@ static void trash_blobs(struct removal_task *task)
 	if (!read_for_clean(task, hr))
 		return; /* unknown means keep */
 	index = (int)hr->repo.revision_count - 1;
+	if (hf_repo_hides_uses(&hr->repo, index))
+		return;
 	blobs_fd = disk_open_dir(hr->repo.fd, "blobs");
 	done_fd = disk_open_dir(hr->repo.fd, hr->done);
 	HASH_ITER (hh, hr->repo.blobs, blob, next) {

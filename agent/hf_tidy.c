@@ -159,6 +159,9 @@ static bool move_one(struct tidying *t)
 		if (move_partial(t, t->repo->partials[i].path))
 			return true;
 	}
+	/* One that nobody seems to use may be the one that they do. */
+	if (hf_repo_hides_uses(t->repo, -1))
+		return false;
 	HASH_ITER (hh, t->repo->blobs, blob, next) {
 		if (move_orphan(t, blob))
 			return true;

@@ -27,3 +27,5 @@ endforeach()
 target_compile_definitions(test_engine PRIVATE
 	LARDER_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/tests/data")
 larder_unit(engine_options larder_agent_parts)
+larder_unit(hf_remove larder_agent_parts tests/unit/hub.c)
+larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)
