@@ -29,3 +29,7 @@ target_compile_definitions(test_engine PRIVATE
 larder_unit(engine_options larder_agent_parts)
 larder_unit(hf_remove larder_agent_parts tests/unit/hub.c)
 larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)
+# A disk that cannot make a rename durable.
+foreach(stem hf_remove)
+	target_link_options(test_${stem} PRIVATE -Wl,--wrap=fsync)
+endforeach()
