@@ -557,7 +557,7 @@ void hf_remove_finish(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
 
-	hf_shell_remove(task->root, hr->folder, hr->repo.fd, hr->done);
+	hf_shell_remove(task->root, hr->folder, hr->repo.fd, task->txn);
 }
 
 void hf_remove_end(struct removal_task *task)

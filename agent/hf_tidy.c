@@ -13,6 +13,7 @@
 #include "agent/hf_name.h"
 #include "agent/hf_remove.h"
 #include "agent/hf_repo.h"
+#include "agent/hf_shell.h"
 #include "agent/hf_store.h"
 #include "agent/root.h"
 #include "agent/watch.h"
@@ -254,9 +255,13 @@ static bool tidy_aside(struct root *root, const char *folder, char *trash, size_
 		/* Still there: it could not be done, and is tried at the next start. */
 		again = trash[0] != '\0' || disk_stat(dir, search.name, &st) != 0;
 	} else if (again) {
-		/* Outside of a repository there are only empty shells. */
-		snprintf(trash, size, "%s/%s", folder, search.name);
-		again = search.aside.kind == ASIDE_DONE;
+		/* Outside of a repository there are only empty shells of some. */
+		again = search.aside.kind == ASIDE_WHOLE &&
+			hf_name_layout(search.aside.rest) != NULL;
+		if (again && hf_shell_recover(root, dir, search.name, search.aside.rest))
+			snprintf(trash, size, "%s/%s", folder, search.name);
+		else
+			again = disk_stat(dir, search.name, &st) != 0;
 	}
 	close(dir);
 	return again;

@@ -94,6 +94,59 @@ static void test_partial_download_goes_whatever_the_revisions_are(void **state)
 	assert_false(hub_has(hub, "blobs/half.incomplete"));
 }
 
+/* ---- shells ---- */
+
+#define SHELL ".locks/.larder-trash-" TXN_A "." REPO
+
+static char *recovered(struct hub *hub)
+{
+	static char trash[4200];
+
+	return hf_tidy_asides(&hub->root, ".locks", trash, sizeof(trash)) ? trash : NULL;
+}
+
+static void test_empty_shell_of_a_killed_agent_is_emptied(void **state)
+{
+	struct hub *hub = *state;
+
+	put_dir(hub->dir, SHELL "/blobs");
+	put_dir(hub->dir, SHELL "/snapshots");
+	assert_string_equal(recovered(hub), SHELL);
+}
+
+/* The agent was killed just after it had moved the folder, which a client had open. */
+static void test_shell_that_a_client_has_put_files_into_is_put_back(void **state)
+{
+	struct hub *hub = *state;
+
+	put_file(hub->dir, SHELL "/blobs/ww", "weights");
+	put_dir(hub->dir, SHELL "/snapshots");
+	assert_null(recovered(hub));
+	assert_true(hub_has(hub, "blobs/ww"));
+	assert_false(exists(hub->dir, SHELL));
+}
+
+static void test_shell_whose_place_is_taken_is_kept(void **state)
+{
+	struct hub *hub = *state;
+
+	put_file(hub->dir, SHELL "/blobs/ww", "weights");
+	hub_model(hub);
+	assert_null(recovered(hub));
+	assert_true(exists(hub->dir, SHELL "/blobs/ww"));
+}
+
+static void test_what_no_removal_has_named_is_kept(void **state)
+{
+	struct hub *hub = *state;
+
+	put_file(hub->dir, ".locks/.larder-done-" TXN_A "/blobs/ww", "weights");
+	put_file(hub->dir, ".locks/.larder-trash-" TXN_B ".foreign/file", "somebody's");
+	assert_null(recovered(hub));
+	assert_true(exists(hub->dir, ".locks/.larder-done-" TXN_A "/blobs/ww"));
+	assert_true(exists(hub->dir, ".locks/.larder-trash-" TXN_B ".foreign/file"));
+}
+
 #define HUB_TEST(test) cmocka_unit_test_setup_teardown(test, hub_open, hub_close)
 
 int main(void)
@@ -105,6 +158,10 @@ int main(void)
 		HUB_TEST(test_blob_behind_a_revision_that_is_a_link_stays),
 		HUB_TEST(test_blobs_of_a_revision_that_is_moved_aside_stay),
 		HUB_TEST(test_partial_download_goes_whatever_the_revisions_are),
+		HUB_TEST(test_empty_shell_of_a_killed_agent_is_emptied),
+		HUB_TEST(test_shell_that_a_client_has_put_files_into_is_put_back),
+		HUB_TEST(test_shell_whose_place_is_taken_is_kept),
+		HUB_TEST(test_what_no_removal_has_named_is_kept),
 	};
 
 	return RUN_TESTS(tests);
