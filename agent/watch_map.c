@@ -98,8 +98,11 @@ void watch_map_note(struct watch_map *map, const char *name, struct mono now)
 {
 	struct watch_model *model = find_model(map, name);
 
-	if (model != NULL)
-		note(map, model, now);
+	if (model == NULL)
+		return;
+	note(map, model, now);
+	for (size_t i = 0; i < model->along.count; i++)
+		note(map, model->along.list[i], now);
 }
 
 /* ---- sets of models ---- */
@@ -249,6 +252,7 @@ void watch_map_free(struct watch_map *map)
 		watch_map_drop(map, dir);
 	HASH_ITER (hh, map->models, model, next_model) {
 		HASH_DEL(map->models, model);
+		set_free(&model->along);
 		free(model->name);
 		free(model);
 	}
@@ -366,10 +370,23 @@ static unsigned of_strangers(enum watch_own own, unsigned what)
 	return what;
 }
 
+/* A file was closed: by the agent, which handles files of `model`, or by a stranger. */
+static void count_closing(struct watch_model *model, struct watch_set *const sets[2])
+{
+	model->closings++;
+	for (int s = 0; s < 2; s++) {
+		for (size_t i = 0; sets[s] != NULL && i < sets[s]->count; i++) {
+			struct watch_model *other = sets[s]->list[i];
+
+			if (other != model && set_add(&model->along, other))
+				other->refs++;
+		}
+	}
+}
+
 /*
  * The agent may open a file more than once and close some of its descriptors early; whether a
- * closing is a stranger's is then for the removal to say. Files that the model shares with others
- * are its business as long as it lasts.
+ * closing is a stranger's is then for the removal to say, for all who share the file.
  */
 static unsigned in_window(struct watch_set *const sets[2], unsigned what)
 {
@@ -380,7 +397,7 @@ static unsigned in_window(struct watch_set *const sets[2], unsigned what)
 			if (model->own == WATCH_OWN_NONE)
 				continue;
 			if (model->own == WATCH_OWN_OPENS && (what & WATCH_CLOSED) != 0)
-				model->closings++;
+				count_closing(model, sets);
 			what = model->own == WATCH_OWN_OPENS ? 0 : of_strangers(model->own, what);
 		}
 	}
@@ -483,6 +500,7 @@ void watch_map_own(struct watch_map *map, const char *name, enum watch_own own)
 	}
 	if (model->own != WATCH_OWN_NONE && own == WATCH_OWN_NONE) {
 		model->own = own;
+		release_set(map, &model->along);
 		release_model(map, model);
 		return;
 	}

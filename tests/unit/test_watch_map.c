@@ -421,6 +421,31 @@ static void test_own_opens_of_a_model(void **state)
 	watch_map_own(map, "a", WATCH_OWN_NONE);
 }
 
+/* Whose closing it was is known only afterwards; what was closed may have been read for another. */
+static void test_stranger_in_a_window_is_a_use_of_all_who_share_the_file(void **state)
+{
+	struct watch_map *map = *state;
+	struct watch_mark b, c;
+
+	put_models(map, 1, 0, "w=a w=b x=a x=c", 1000);
+	watch_map_mark(map, "b", &b);
+	watch_map_mark(map, "c", &c);
+	watch_map_own(map, "a", WATCH_OWN_OPENS);
+	opened(map, 1, "w", 2000);
+	event(map, 1, WATCH_CLOSED, "w", 2001);
+	assert_string_equal(news(map), "");
+	watch_map_note(map, "a", at(2002));
+	assert_string_equal(news(map), "ab");
+	assert_true(watch_map_used_since(map, "b", &b));
+	assert_false(watch_map_used_since(map, "c", &c));
+	/* The next window begins with nobody. */
+	watch_map_own(map, "a", WATCH_OWN_NONE);
+	watch_map_own(map, "a", WATCH_OWN_OPENS);
+	watch_map_note(map, "a", at(2003));
+	assert_string_equal(news(map), "a");
+	watch_map_own(map, "a", WATCH_OWN_NONE);
+}
+
 static void test_own_opens_of_a_root(void **state)
 {
 	struct watch_map *map = *state;
@@ -499,6 +524,7 @@ int main(void)
 		TEST(test_overflow),
 		TEST(test_marks),
 		TEST(test_own_opens_of_a_model),
+		TEST(test_stranger_in_a_window_is_a_use_of_all_who_share_the_file),
 		TEST(test_own_opens_of_a_root),
 		TEST(test_no_rest_in_a_window),
 		TEST(test_window_outlives_the_directory),
