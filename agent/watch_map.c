@@ -471,8 +471,9 @@ bool watch_map_used_since(struct watch_map *map, const char *name, const struct 
 {
 	const struct watch_model *model = find_model(map, name);
 
+	/* Forgotten meanwhile, with what was seen of it. */
 	if (model == NULL)
-		return false;
+		return mark->known;
 	for (const struct watch_dir *dir = map->resting; dir != NULL; dir = dir->next) {
 		if (set_has(&dir->all, model))
 			return true;

@@ -384,6 +384,21 @@ static void test_marks(void **state)
 	assert_true(watch_map_used_since(map, "a", &mark));
 }
 
+/* What was seen of a model goes with its last directory; whether it was used nobody knows then. */
+static void test_mark_of_a_model_that_was_forgotten(void **state)
+{
+	struct watch_map *map = *state;
+	struct watch_dir *dir = put_models(map, 1, 0, "a", 1000);
+	struct watch_mark mark;
+
+	watch_map_mark(map, "a", &mark);
+	opened(map, 1, "x", 1500);
+	assert_string_equal(news(map), "a");
+	watch_map_drop(map, dir);
+	assert_int_equal(HASH_COUNT(map->models), 0);
+	assert_true(watch_map_used_since(map, "a", &mark));
+}
+
 /* ---- the agent's own ---- */
 
 static void test_own_opens_of_a_model(void **state)
@@ -523,6 +538,7 @@ int main(void)
 		TEST(test_dropped_while_it_rests),
 		TEST(test_overflow),
 		TEST(test_marks),
+		TEST(test_mark_of_a_model_that_was_forgotten),
 		TEST(test_own_opens_of_a_model),
 		TEST(test_stranger_in_a_window_is_a_use_of_all_who_share_the_file),
 		TEST(test_own_opens_of_a_root),
