@@ -269,6 +269,7 @@ static void judge(struct orders *orders, struct order *order)
 		facts.root_refuses = view->deletes ? NULL : view->note;
 		facts.sources_wait = sources_wait(agent->sources);
 		facts.node_objects = sources_object(agent->sources);
+		facts.holds_lost = holds_lost(agent);
 	}
 	order->judged = true;
 	switch (guard_judge(&facts, why, sizeof(why))) {

@@ -110,8 +110,7 @@ static void run_close(struct claim_run *run)
 		return;
 	run->open->since = run->now;
 	run->open->until.ms = run->now.ms + run->target->agent->options.claim_ttl_ms;
-	holds_set(run->target->agent, run->open);
-	run->target->claimed = true;
+	run->target->claimed |= !holds_set(run->target->agent, run->open).refused;
 	run->open = NULL;
 }
 
