@@ -40,6 +40,7 @@ struct guard_model {
 	int64_t hold_left_ms; /* for how long it is still held; 0: not held */
 	const char *hold_who; /* by whom; NULL: not held */
 	bool removing;	      /* already under way */
+	bool unseen;	      /* nobody would have seen that it is opened */
 };
 
 enum guard_answer {

@@ -485,7 +485,23 @@ int64_t watch_map_watched_ms(struct watch_map *map, const char *name, struct mon
 {
 	const struct watch_model *model = find_model(map, name);
 
-	return model != NULL && model->refs > 0 ? mono_since(model->since, now) : -1;
+	if (model == NULL || model->refs == 0 || model->gaps > 0)
+		return -1;
+	return mono_since(model->since, now);
+}
+
+void watch_map_gap(struct watch_map *map, const char *name, bool begins, struct mono now)
+{
+	struct watch_model *model = get_model(map, name);
+
+	if (begins) {
+		model->refs++;
+		model->gaps++;
+		return;
+	}
+	model->gaps--;
+	model->since = now;
+	release_model(map, model);
 }
 
 void watch_map_own(struct watch_map *map, const char *name, enum watch_own own)

@@ -49,6 +49,7 @@ struct watch_model {
 	struct mono at;	   /* the last of them */
 	bool news;	   /* not taken yet */
 	struct mono since; /* all of its directories have been watched since then, without a gap */
+	unsigned gaps;	   /* so many of its directories are not watched */
 	enum watch_own own;
 	uint64_t closings;	/* of its files, seen while `own` is OPENS */
 	struct watch_set along; /* models to which these files belong as well */
@@ -142,7 +143,9 @@ struct watch_mark {
 void watch_map_mark(struct watch_map *map, const char *model, struct watch_mark *mark);
 /* Was it used since? Also true when that cannot be told for sure: it rests, or events were lost. */
 bool watch_map_used_since(struct watch_map *map, const char *model, const struct watch_mark *mark);
-/* For how long it was watched without a gap; -1: it is not watched. */
+/* A directory with files of the model is not watched from now on, or is no longer unwatched. */
+void watch_map_gap(struct watch_map *map, const char *model, bool begins, struct mono now);
+/* For how long it was watched without a gap; -1: it is not watched, or not all of it. */
 int64_t watch_map_watched_ms(struct watch_map *map, const char *model, struct mono now);
 
 /* What the agent does with the files of a model, or of any model of a root, from now on. */

@@ -186,6 +186,27 @@ static void test_filled_anew(void **state)
 	assert_int_equal(HASH_COUNT(map->models), 1);
 }
 
+static void test_gaps(void **state)
+{
+	struct watch_map *map = *state;
+	struct watch_dir *dir;
+
+	watch_map_gap(map, "a", true, at(1000)); /* nothing of it is watched */
+	assert_int_equal(watch_map_watched_ms(map, "a", at(2000)), -1);
+	dir = put_models(map, 1, 0, "a b", 2000); /* a part is */
+	watch_map_gap(map, "a", true, at(2000));
+	watch_map_gap(map, "a", false, at(3000));
+	assert_int_equal(watch_map_watched_ms(map, "a", at(3000)), -1);
+	assert_int_equal(watch_map_watched_ms(map, "b", at(3000)), 1000);
+	watch_map_gap(map, "a", false, at(4000));
+	assert_int_equal(watch_map_watched_ms(map, "a", at(5000)), 1000);
+	watch_map_gap(map, "b", true, at(5000));
+	watch_map_drop(map, dir);
+	assert_int_equal(HASH_COUNT(map->models), 1);
+	watch_map_gap(map, "b", false, at(6000));
+	assert_int_equal(HASH_COUNT(map->models), 0);
+}
+
 static void test_one_key_one_directory(void **state)
 {
 	struct watch_map *map = *state;
@@ -526,6 +547,7 @@ int main(void)
 		TEST(test_file_of_no_model),
 		TEST(test_folders_and_locks_are_no_use),
 		TEST(test_filled_anew),
+		TEST(test_gaps),
 		TEST(test_one_key_one_directory),
 		TEST(test_busy_directory_rests),
 		TEST(test_slow_directory_does_not_rest),
