@@ -188,6 +188,27 @@ static void test_sglang_adapters(void **state)
 	}
 }
 
+/* A draft of speculative decoding, and a tokenizer from elsewhere. */
+static void test_sglang_beside(void **state)
+{
+	static const char body[] = "{\"revision\":\"" A "\",\"tokenizer_path\":\"acme/tokenizer\","
+				   "\"speculative_draft_model_path\":\"acme/llama-eagle\"}";
+	struct engine_view view = {0};
+
+	(void)state;
+	feed(&engine_sglang, &view, "/model_info", "sglang-model-info.json");
+	assert_int_equal(engine_read(&engine_sglang, &view,
+				     request_of(&engine_sglang, "/server_info"), body, strlen(body),
+				     NULL),
+			 0);
+	assert_int_equal(view.count, 3);
+	assert_false(view.models[0].adapter);
+	assert_true(means(served(&view, "acme/llama-eagle"), "models--acme--llama-eagle/" C));
+	assert_true(means(served(&view, "acme/tokenizer"), "models--acme--tokenizer/" C));
+	assert_true(view.models[1].adapter && view.models[2].adapter);
+	engine_view_free(&view);
+}
+
 static void test_tgi(void **state)
 {
 	struct engine_view view = {0};
@@ -393,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_vllm_asleep),
 		cmocka_unit_test(test_sglang),
 		cmocka_unit_test(test_sglang_adapters),
+		cmocka_unit_test(test_sglang_beside),
 		cmocka_unit_test(test_tgi),
 		cmocka_unit_test(test_triton),
 		cmocka_unit_test(test_ollama),
