@@ -8,25 +8,12 @@
 #include <unistd.h>
 
 #include "agent/aside.h"
+#include "agent/partial.h"
 #include "common/clock.h"
 #include "common/xmem.h"
 
 #define PATH_SIZE 4096
 #define DEPTH_MAX 64
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), end_len = strlen(end);
-
-	return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
-/* huggingface_hub, hf-hub and npm: .incomplete; llama.cpp; hf-fetch-model. */
-bool hf_name_partial(const char *name)
-{
-	return ends_with(name, ".incomplete") || ends_with(name, ".downloadInProgress") ||
-	       ends_with(name, ".part");
-}
 
 /* Files that live for milliseconds while a client works: no blobs, and no leftovers either. */
 static bool name_passing(const char *name)
@@ -150,7 +137,7 @@ static int read_blob_entry(const char *name, void *arg)
 		return 0;
 	if (disk_stat(rd->fd, name, &st) != 0)
 		return errno == ENOENT ? 0 : -1; /* gone in between */
-	if (hf_name_partial(name)) {
+	if (partial_name(name)) {
 		/* A folder, a pipe or a link with such a name is nobody's download. */
 		if (st.type != DISK_FILE || st.mount != repo->mount)
 			return 0;

@@ -113,7 +113,4 @@ const char *hf_link_payload(const char *target);
 /* Order of two `const char *`, for qsort and bsearch. */
 int hf_path_order(const void *a, const void *b);
 
-/* Names in blobs/ that a client uses while it downloads. */
-bool hf_name_partial(const char *name);
-
 #endif

@@ -125,7 +125,12 @@ static bool move_aside(struct tidying *t, const char *name, const char *etag)
 static bool move_partial(struct tidying *t, const char *name)
 {
 	char etag[256];
+	struct hf_blob *blob;
 
+	/* A revision may have a file of such a name. */
+	HASH_FIND_STR(t->repo->blobs, name, blob);
+	if (blob != NULL && blob->revisions > 0)
+		return false;
 	if (!hf_lock_partial_stale(t->root, t->repo, t->blobs_fd, name,
 				   t->root->config.leftover_ms))
 		return false;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "agent/partial.h"
 #include "common/xmem.h"
 
 /*
@@ -346,7 +347,7 @@ int64_t watch_map_wait_ms(const struct watch_map *map, struct mono now)
 /* Downloads and locks: whoever opens these does not use the model. */
 static bool beside_the_model(const char *name)
 {
-	static const char *const ends[] = {".incomplete", ".lock", ".lock.soft", ".refs", ".tmp"};
+	static const char *const ends[] = {".lock", ".lock.soft", ".refs"};
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
@@ -355,7 +356,7 @@ static bool beside_the_model(const char *name)
 		if (len > end && strcmp(name + len - end, ends[i]) == 0)
 			return true;
 	}
-	return false;
+	return partial_name(name);
 }
 
 /* Takes out of `what` what may be the agent's own doing. */

@@ -15,7 +15,7 @@ function(larder_unit stem library)
 endfunction()
 
 foreach(stem aside caution claim cluster command copies duration err glob guard hf_judge json_doc
-		inventory keys ledger limits metrics model_name model_ref pod policy use setting pins
+		inventory keys ledger limits metrics model_name model_ref partial pod policy use setting pins
 		redis_info redis_url watch_map watch_map_property xmem)
 	larder_unit(${stem} larder_pure)
 endforeach()

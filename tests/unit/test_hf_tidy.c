@@ -94,6 +94,18 @@ static void test_partial_download_goes_whatever_the_revisions_are(void **state)
 	assert_false(hub_has(hub, "blobs/half.incomplete"));
 }
 
+/* Other clients than the hub's own may call their blobs what they like. */
+static void test_blob_of_a_revision_stays_whatever_its_name(void **state)
+{
+	struct hub *hub = *state;
+
+	hub_model(hub);
+	put_file(hub->dir, REPO "/blobs/last.part", "weights");
+	put_link(hub->dir, REPO "/snapshots/" A "/last.bin", "../../blobs/last.part");
+	assert_false(tidied(hub));
+	assert_true(hub_has(hub, "blobs/last.part"));
+}
+
 /* ---- shells ---- */
 
 #define SHELL ".locks/.larder-trash-" TXN_A "." REPO
@@ -158,6 +170,7 @@ int main(void)
 		HUB_TEST(test_blob_behind_a_revision_that_is_a_link_stays),
 		HUB_TEST(test_blobs_of_a_revision_that_is_moved_aside_stay),
 		HUB_TEST(test_partial_download_goes_whatever_the_revisions_are),
+		HUB_TEST(test_blob_of_a_revision_stays_whatever_its_name),
 		HUB_TEST(test_empty_shell_of_a_killed_agent_is_emptied),
 		HUB_TEST(test_shell_that_a_client_has_put_files_into_is_put_back),
 		HUB_TEST(test_shell_whose_place_is_taken_is_kept),

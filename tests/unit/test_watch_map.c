@@ -153,7 +153,7 @@ static void test_file_of_no_model(void **state)
 static void test_folders_and_locks_are_no_use(void **state)
 {
 	static const char *const names[] = {"x.lock",	   "x.incomplete", "x.refs",
-					    "x.lock.soft", "x.tmp",	   ""};
+					    "x.lock.soft", "x.aria2",	   ""};
 	struct watch_map *map = *state;
 
 	put_models(map, 1, 0, "a", 1000);
