@@ -44,6 +44,7 @@ struct agent {
 	struct claims claims;	 /* changed by holds.h only */
 	unsigned claims_applied; /* their version that the models' holds show */
 	struct mono claims_due;
+	struct mono claims_lost; /* until then a claim may be missing, for want of room */
 	struct root *roots;
 	struct root_view *views;
 	struct worker **workers;

@@ -59,6 +59,7 @@ struct claim *claims_find(const struct claims *claims, const char *id)
 void claims_drop(struct claims *claims, struct claim *claim)
 {
 	HASH_DEL(claims->list, claim);
+	claims->holds -= claim->source == USE_HOLD;
 	claims->version++;
 	claim_free(claim);
 }
@@ -66,8 +67,10 @@ void claims_drop(struct claims *claims, struct claim *claim)
 bool claims_set(struct claims *claims, struct claim *claim)
 {
 	struct claim *before = claims_find(claims, claim->id);
+	bool hold = claim->source == USE_HOLD;
+	size_t count = hold ? claims->holds : HASH_COUNT(claims->list) - claims->holds;
 
-	if (before == NULL && HASH_COUNT(claims->list) >= CLAIMS_MAX) {
+	if (before == NULL && count >= (hold ? CLAIMS_HOLDS_MAX : CLAIMS_OTHERS_MAX)) {
 		claim_free(claim);
 		return false;
 	}
@@ -76,6 +79,7 @@ bool claims_set(struct claims *claims, struct claim *claim)
 		claims_drop(claims, before);
 	}
 	HASH_ADD_KEYPTR(hh, claims->list, claim->id, strlen(claim->id), claim);
+	claims->holds += hold;
 	claims->version++;
 	return true;
 }

@@ -18,8 +18,9 @@
 #define CLAIM_ID_MAX   200
 #define CLAIM_WHO_MAX  160
 #define CLAIM_REFS_MAX 1024
-/* More are refused: claims come from outside too. */
-#define CLAIMS_MAX 10000
+/* More are refused. Whoever may hold models must not crowd out what engines and pods say. */
+#define CLAIMS_HOLDS_MAX  5000
+#define CLAIMS_OTHERS_MAX 5000
 
 struct claim {
 	char *id; /* whoever makes the claim chooses it: "hold:8a1f...", "probe:...", "pod:..." */
@@ -35,6 +36,7 @@ struct claim {
 
 struct claims {
 	struct claim *list;
+	size_t holds;	  /* how many of them are callers' */
 	unsigned version; /* changes with every change */
 };
 

@@ -183,19 +183,18 @@ enum removal_outcome dir_remove_take(struct removal_task *task)
 	return outcome == REMOVAL_GOES_ON ? same_as_checked(task, task->locator) : outcome;
 }
 
-/* Renames an entry of the model's parent. */
-static int rename_in_parent(struct removal_task *task, const char *from, const char *to, bool sync)
+static int open_parent(const struct removal_task *task)
 {
-	struct dir_removal *dr = task->layout_data;
-	int parent = disk_open_dir(task->root->fd, dr->parent);
-	int rc, saved;
+	const struct dir_removal *dr = task->layout_data;
 
-	if (parent < 0)
-		return -1;
-	rc = disk_move(parent, from, parent, to);
-	if (rc == 0 && sync)
-		rc = disk_sync(parent);
-	saved = errno;
+	return disk_open_dir(task->root->fd, dr->parent);
+}
+
+/* Closes it, and leaves errno alone. Returns `rc`. */
+static int close_parent(int parent, int rc)
+{
+	int saved = errno;
+
 	close(parent);
 	errno = saved;
 	return rc;
@@ -204,8 +203,10 @@ static int rename_in_parent(struct removal_task *task, const char *from, const c
 enum removal_outcome dir_remove_move(struct removal_task *task)
 {
 	struct dir_removal *dr = task->layout_data;
+	int parent = open_parent(task);
 
-	if (rename_in_parent(task, dr->leaf, dr->whole, false) == 0)
+	if (parent >= 0 &&
+	    close_parent(parent, disk_move(parent, dr->leaf, parent, dr->whole)) == 0)
 		return REMOVAL_GOES_ON;
 	if (errno == ENOENT)
 		return removal_end(task, REMOVAL_GONE, "it is not there any more");
@@ -237,20 +238,61 @@ enum removal_outcome dir_remove_look_again(struct removal_task *task)
 	return outcome;
 }
 
+static bool exists(const struct removal_task *task, const char *name)
+{
+	int parent = open_parent(task);
+	struct disk_stat st;
+
+	return parent >= 0 && close_parent(parent, disk_stat(parent, name, &st)) == 0;
+}
+
+/* Back to its place, where somebody may have made an empty folder meanwhile. */
+static int put_back(int parent, const struct dir_removal *dr)
+{
+	if (disk_move(parent, dr->whole, parent, dr->leaf) == 0)
+		return 0;
+	if (errno != EEXIST || disk_rmdir(parent, dr->leaf) != 0)
+		return -1;
+	return disk_move(parent, dr->whole, parent, dr->leaf);
+}
+
 enum undo_answer dir_remove_undo(struct removal_task *task)
 {
-	struct dir_removal *dr = task->layout_data;
+	const struct dir_removal *dr = task->layout_data;
+	int parent = open_parent(task);
 
-	if (rename_in_parent(task, dr->whole, dr->leaf, false) == 0 || errno == ENOENT)
+	if (parent < 0)
+		return errno == ENOENT ? UNDO_DONE : UNDO_FAILED;
+	if (close_parent(parent, put_back(parent, dr)) == 0)
 		return UNDO_DONE;
-	return errno == EEXIST || errno == ENOTEMPTY ? UNDO_REPLACED : UNDO_FAILED;
+	switch (errno) {
+	case ENOENT: return exists(task, dr->done) ? UNDO_FAILED : UNDO_DONE;
+	case EEXIST:
+	case ENOTEMPTY:
+	case ENOTDIR: return UNDO_REPLACED;
+	default: return UNDO_FAILED;
+	}
+}
+
+static int commit(int parent, const struct dir_removal *dr)
+{
+	int rc, saved;
+
+	if (disk_move(parent, dr->whole, parent, dr->done) != 0)
+		return -1;
+	rc = disk_sync(parent);
+	saved = errno;
+	if (rc != 0 && disk_move(parent, dr->done, parent, dr->whole) != 0)
+		saved = EIO; /* it cannot be undone either: it is finished later */
+	errno = saved;
+	return rc;
 }
 
 int dir_remove_commit(struct removal_task *task)
 {
-	struct dir_removal *dr = task->layout_data;
+	int parent = open_parent(task);
 
-	return rename_in_parent(task, dr->whole, dr->done, true);
+	return parent >= 0 ? close_parent(parent, commit(parent, task->layout_data)) : -1;
 }
 
 void dir_remove_clean(struct removal_task *task, char *trash, size_t size)
@@ -260,20 +302,6 @@ void dir_remove_clean(struct removal_task *task, char *trash, size_t size)
 	busy_free(task->busy);
 	task->busy = NULL;
 	in_parent(trash, size, dr, dr->done);
-}
-
-static bool exists(struct removal_task *task, const char *name)
-{
-	struct dir_removal *dr = task->layout_data;
-	int parent = disk_open_dir(task->root->fd, dr->parent);
-	struct disk_stat st;
-	bool there;
-
-	if (parent < 0)
-		return false;
-	there = disk_stat(parent, name, &st) == 0;
-	close(parent);
-	return there;
 }
 
 enum removal_outcome dir_remove_recover(struct removal_task *task, char *trash, size_t size)

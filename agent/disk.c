@@ -221,9 +221,20 @@ int disk_replace(int at, const char *from, const char *to)
 	return renameat(at, from, at, to);
 }
 
-int disk_mkdir(int at, const char *name)
+int disk_mkdir_like(int at, const char *name, int like_fd)
 {
-	return mkdirat(at, name, 0700);
+	struct stat st;
+	int fd;
+
+	if (fstat(like_fd, &st) != 0 || mkdirat(at, name, 0700) != 0)
+		return -1;
+	fd = disk_open_dir(at, name);
+	if (fd < 0)
+		return -1;
+	if (fchown(fd, st.st_uid, st.st_gid) != 0 || fchmod(fd, st.st_mode & 07777) != 0)
+		errno = 0; /* who may not give it away keeps it */
+	close(fd);
+	return 0;
 }
 
 int disk_unlink(int at, const char *name)

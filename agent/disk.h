@@ -78,7 +78,8 @@ int disk_move(int from_at, const char *from, int to_at, const char *to) MUST_USE
 /* Moves a file over another one. */
 int disk_replace(int at, const char *from, const char *to) MUST_USE;
 
-int disk_mkdir(int at, const char *name) MUST_USE;
+/* Makes a directory with the mode of another one, and its owner where we may give it away. */
+int disk_mkdir_like(int at, const char *name, int like_fd) MUST_USE;
 int disk_unlink(int at, const char *name) MUST_USE;
 int disk_rmdir(int at, const char *name) MUST_USE;
 int disk_truncate(int fd, int64_t size_bytes) MUST_USE;

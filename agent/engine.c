@@ -34,8 +34,6 @@ int engine_read(const struct engine *engine, struct engine_view *view, size_t re
 		return -1;
 	rc = engine->read(view, request, tree, err);
 	cJSON_Delete(tree);
-	if (rc == 0 && view->overflow)
-		return err_set(err, "it serves more than %d models", ENGINE_MODELS_MAX);
 	return rc;
 }
 
@@ -62,14 +60,16 @@ struct engine_model *engine_view_add(struct engine_view *view, const char *serve
 
 void engine_model_name_text(struct engine_model *model, const char *name)
 {
-	if (model == NULL || name[0] == '\0' || strlen(name) > ENGINE_TEXT_MAX ||
-	    model->count == ENGINE_NAMES_MAX)
+	if (model == NULL || name[0] == '\0')
 		return;
 	for (size_t i = 0; i < model->count; i++) {
 		if (strcmp(model->names[i], name) == 0)
 			return;
 	}
-	model->names[model->count++] = xstrdup(name);
+	if (strlen(name) > ENGINE_TEXT_MAX || model->count == ENGINE_NAMES_MAX)
+		model->more = true;
+	else
+		model->names[model->count++] = xstrdup(name);
 }
 
 void engine_model_name(struct engine_model *model, const cJSON *name)
@@ -105,6 +105,15 @@ void engine_sample(struct engine_view *view, const struct prom_sample *sample,
 	} else if (strcmp(sample->name, PROCESS_START) == 0) {
 		view->process_start_s = sample->value;
 	}
+}
+
+bool engine_view_serves_any(const struct engine_view *view)
+{
+	for (size_t i = 0; i < view->count; i++) {
+		if (view->models[i].more)
+			return true;
+	}
+	return view->overflow;
 }
 
 void engine_view_free(struct engine_view *view)

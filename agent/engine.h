@@ -18,7 +18,7 @@
 #include "common/err.h"
 
 #define ENGINE_REQUESTS_MAX 6
-/* Of one engine; more are an error: what is not looked at could be deleted. */
+/* Of one engine; when it serves more, any model may be served (engine_view_serves_any). */
 #define ENGINE_MODELS_MAX 512
 /* How one served model may be named in several ways. */
 #define ENGINE_NAMES_MAX 8
@@ -30,8 +30,9 @@ struct engine_model {
 	/* What may name the cached model: paths, repositories, folders; `served` among them. */
 	char *names[ENGINE_NAMES_MAX];
 	size_t count;
+	bool more;	/* names that did not fit */
 	char *revision; /* NULL: the engine does not tell */
-	bool adapter;	/* on top of another model (LoRA) */
+	bool adapter;	/* goes with another model: a LoRA, a draft, a tokenizer */
 };
 
 /* What an engine has told in one round of requests. Starts zeroed. */
@@ -94,6 +95,9 @@ void engine_model_name_text(struct engine_model *model, const char *name);
 
 /* A member that is a text with something in it, or NULL. */
 const char *engine_text(const cJSON *object, const char *key);
+
+/* True when not all that it serves fits into the view: it may be any model. */
+bool engine_view_serves_any(const struct engine_view *view);
 
 void engine_view_free(struct engine_view *view);
 

@@ -1,9 +1,10 @@
 /*
  * SGLang. /get_model_info has `model_path`; /v1/models would only have the served name, and
  * /health generates a token. /get_server_info has all arguments, among them `revision`,
- * `served_model_name` and `lora_paths` (python/sglang/srt/entrypoints/http_server.py,
- * server_args.py; newer releases call them /model_info and /server_info). Metrics are there with
- * --enable-metrics only (python/sglang/srt/metrics/collector.py). (pure)
+ * `served_model_name`, `lora_paths`, `tokenizer_path` and `speculative_draft_model_path`
+ * (python/sglang/srt/entrypoints/http_server.py, server_args.py; newer releases call them
+ * /model_info and /server_info). Metrics are there with --enable-metrics only
+ * (python/sglang/srt/metrics/collector.py). (pure)
  */
 #include "agent/engine.h"
 
@@ -21,6 +22,21 @@ static int read_model(struct engine_view *view, const cJSON *tree, struct err *e
 		return err_set(err, "\"model_path\" is missing");
 	(void)engine_view_add(view, path);
 	return 0;
+}
+
+/* What is loaded beside the model: the drafts of speculative decoding, another's tokenizer. */
+static void add_beside(struct engine_view *view, const cJSON *tree, const char *key)
+{
+	const char *path = engine_text(tree, key);
+	size_t before = view->count;
+	struct engine_model *model;
+
+	if (path == NULL)
+		return;
+	model = engine_view_add(view, path);
+	/* Most often it is the model itself. */
+	if (model != NULL && view->count > before)
+		model->adapter = true;
 }
 
 /* "name=path", "path", or {"lora_name", "lora_path"}. */
@@ -56,6 +72,8 @@ static void read_arguments(struct engine_view *view, const cJSON *tree)
 		view->models[0].revision = xstrndup(revision, strnlen(revision, ENGINE_TEXT_MAX));
 	cJSON_ArrayForEach (item, adapters)
 		add_adapter(view, item->string, item);
+	add_beside(view, tree, "speculative_draft_model_path");
+	add_beside(view, tree, "tokenizer_path");
 }
 
 static int read_sglang(struct engine_view *view, size_t request, const cJSON *tree, struct err *err)

@@ -59,6 +59,13 @@ enum guard_answer guard_judge(const struct guard_facts *f, char *why, size_t siz
 		snprintf(why, size, "unmapped: %.80s", f->node_objects);
 		return GUARD_REFUSE;
 	}
+	if (cmd->reason != REASON_MANUAL && f->holds_lost != NULL) {
+		snprintf(why, size, "unknown: %.80s", f->holds_lost);
+		return GUARD_REFUSE;
+	}
+	if (cmd->reason != REASON_MANUAL && model->unseen)
+		return say(GUARD_REFUSE, why, size,
+			   "unknown: it is not watched, and there are no access times");
 	if (!cmd->force && model->status == MODEL_DOWNLOADED &&
 	    use_since(model->use, cmd->last_used_ms))
 		return say(GUARD_REFUSE, why, size, "used: since the decision");

@@ -29,6 +29,7 @@ struct guard_facts {
 	const char *root_refuses; /* why nothing is deleted in this root, or NULL */
 	const char *sources_wait; /* what is in use is not known yet: why, or NULL */
 	const char *node_objects; /* why nothing is deleted automatically on this node, or NULL */
+	const char *holds_lost;	  /* why a hold may be missing, or NULL; the same then */
 };
 
 struct guard_model {
@@ -39,6 +40,7 @@ struct guard_model {
 	int64_t hold_left_ms; /* for how long it is still held; 0: not held */
 	const char *hold_who; /* by whom; NULL: not held */
 	bool removing;	      /* already under way */
+	bool unseen;	      /* nobody would have seen that it is opened */
 };
 
 enum guard_answer {

@@ -1,4 +1,4 @@
-/* Merges two snapshots of one commit. */
+/* Puts a snapshot back that was moved aside. */
 #include "agent/hf_merge.h"
 
 #include <errno.h>
@@ -49,7 +49,21 @@ static int merge_entry(const char *name, void *arg)
 	return disk_unlink(merge->from, name);
 }
 
-int hf_merge(int repo_fd, const char *from, const char *to)
+int hf_merge(int repo_fd, const char *aside, const char *commit)
 {
-	return merge_folders(repo_fd, from, repo_fd, to, 0);
+	int snapshots = disk_open_dir(repo_fd, "snapshots");
+	int rc, saved;
+
+	/* Somebody who tidies up empty folders may have removed it. */
+	if (snapshots < 0 && errno == ENOENT && disk_mkdir_like(repo_fd, "snapshots", repo_fd) == 0)
+		snapshots = disk_open_dir(repo_fd, "snapshots");
+	if (snapshots < 0)
+		return -1;
+	rc = disk_move(repo_fd, aside, snapshots, commit);
+	if (rc != 0 && (errno == EEXIST || errno == ENOTEMPTY))
+		rc = merge_folders(repo_fd, aside, snapshots, commit, 0);
+	saved = errno;
+	close(snapshots);
+	errno = saved;
+	return rc;
 }

@@ -1,6 +1,6 @@
 /*
- * Puts a snapshot back where a client has begun to make it anew. A commit never changes: what one
- * of them lacks is taken from the other.
+ * Puts a snapshot back that was moved aside. Where a client has begun to make it anew meanwhile,
+ * what that one lacks is taken from the other: a commit never changes.
  */
 #ifndef LARDER_HF_MERGE_H
 #define LARDER_HF_MERGE_H
@@ -8,10 +8,9 @@
 #include "common/attributes.h"
 
 /*
- * Moves what `to` lacks there from `from`, folders of one repository (paths below `repo_fd`), and
- * removes the rest of `from`. -1 with errno when that fails in the middle; nothing is lost then, it
- * is in one of them.
+ * Moves `aside` in the repository's folder to snapshots/`commit`; into it, when it is there. -1
+ * with errno when that fails, perhaps in the middle; nothing is lost then, it is in one of them.
  */
-int hf_merge(int repo_fd, const char *from, const char *to) MUST_USE;
+int hf_merge(int repo_fd, const char *aside, const char *commit) MUST_USE;
 
 #endif

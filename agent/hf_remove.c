@@ -285,17 +285,14 @@ enum removal_outcome hf_remove_take(struct removal_task *task)
 
 /* ---- MOVE, LOOK AGAIN, undo, COMMIT ---- */
 
-static int move_snapshot(struct hf_removal *hr, bool aside)
+static int move_aside(struct hf_removal *hr)
 {
 	int snapshots = disk_open_dir(hr->repo.fd, "snapshots");
 	int rc, saved;
 
 	if (snapshots < 0)
 		return -1;
-	if (aside)
-		rc = disk_move(snapshots, hr->commit, hr->repo.fd, hr->whole);
-	else
-		rc = disk_move(hr->repo.fd, hr->whole, snapshots, hr->commit);
+	rc = disk_move(snapshots, hr->commit, hr->repo.fd, hr->whole);
 	saved = errno;
 	close(snapshots);
 	errno = saved;
@@ -308,7 +305,7 @@ enum removal_outcome hf_remove_move(struct removal_task *task)
 	int error;
 
 	/* Refs first: a ref without its snapshot makes clients give the repository up. */
-	if (hf_refs_aside(hr->repo.fd, task->txn, hr->commit) == 0 && move_snapshot(hr, true) == 0)
+	if (hf_refs_aside(hr->repo.fd, task->txn, hr->commit) == 0 && move_aside(hr) == 0)
 		return REMOVAL_GOES_ON;
 	error = errno;
 	hf_refs_restore(hr->repo.fd, task->txn);
@@ -363,38 +360,39 @@ enum removal_outcome hf_remove_look_again(struct removal_task *task)
 	return REMOVAL_GOES_ON;
 }
 
-/* A client has begun to make the same revision anew, and may rely on files that it saw before. */
-static enum undo_answer merge_snapshot(struct hf_removal *hr)
+/* Is it away, under the one name or the other? Unless it is certain that it is not. */
+static bool is_away(const struct hf_removal *hr)
 {
-	char snapshot[512];
+	struct disk_stat st;
 
-	snprintf(snapshot, sizeof(snapshot), "snapshots/%s", hr->commit);
-	return hf_merge(hr->repo.fd, hr->whole, snapshot) == 0 ? UNDO_DONE : UNDO_REPLACED;
+	return disk_stat(hr->repo.fd, hr->whole, &st) == 0 || errno != ENOENT ||
+	       disk_stat(hr->repo.fd, hr->done, &st) == 0 || errno != ENOENT;
 }
 
 enum undo_answer hf_remove_undo(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
-	enum undo_answer answer = UNDO_DONE;
 
-	if (move_snapshot(hr, false) != 0) {
-		if (errno == EEXIST || errno == ENOTEMPTY)
-			answer = merge_snapshot(hr);
-		else if (errno != ENOENT)
-			return UNDO_FAILED;
-	}
+	if (is_away(hr) && hf_merge(hr->repo.fd, hr->whole, hr->commit) != 0)
+		return UNDO_FAILED;
 	hf_refs_restore(hr->repo.fd, task->txn);
-	return answer;
+	return UNDO_DONE;
 }
 
 int hf_remove_commit(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
+	int rc, saved;
 
 	if (disk_move(hr->repo.fd, hr->whole, hr->repo.fd, hr->done) != 0)
 		return -1;
 	/* Blobs may only go once this is certain. */
-	return disk_sync(hr->repo.fd);
+	rc = disk_sync(hr->repo.fd);
+	saved = errno;
+	if (rc != 0 && disk_move(hr->repo.fd, hr->done, hr->repo.fd, hr->whole) != 0)
+		saved = EIO; /* it cannot be undone either: it is finished later */
+	errno = saved;
+	return rc;
 }
 
 /* ---- CLEAN ---- */
@@ -429,8 +427,13 @@ static void trash_blob(struct removal_task *task, struct hf_blob *blob, int blob
 static bool read_for_clean(struct removal_task *task, struct hf_removal *hr)
 {
 	for (int tries = 0; tries < CLEAN_TRIES; tries++) {
-		if (read_repo(task, hr) == REMOVAL_GOES_ON &&
-		    hf_repo_read_moved(&hr->repo, ".", hr->done) == 0)
+		size_t count;
+
+		if (read_repo(task, hr) != REMOVAL_GOES_ON)
+			continue;
+		count = hr->repo.revision_count;
+		if (hf_repo_read_moved(&hr->repo, ".", hr->done) == 0 &&
+		    hr->repo.revision_count == count + 1)
 			return true;
 	}
 	return false;
@@ -450,6 +453,8 @@ static void trash_blobs(struct removal_task *task)
 	if (!read_for_clean(task, hr))
 		return; /* unknown means keep */
 	index = (int)hr->repo.revision_count - 1;
+	if (hf_repo_hides_uses(&hr->repo, index))
+		return;
 	blobs_fd = disk_open_dir(hr->repo.fd, "blobs");
 	done_fd = disk_open_dir(hr->repo.fd, hr->done);
 	HASH_ITER (hh, hr->repo.blobs, blob, next) {
@@ -533,20 +538,15 @@ enum removal_outcome hf_remove_recover(struct removal_task *task, char *trash, s
 	if (disk_stat(hr->repo.fd, hr->done, &st) != 0) {
 		bool aside = disk_stat(hr->repo.fd, hr->whole, &st) == 0;
 
-		switch (hf_remove_undo(task)) {
-		case UNDO_FAILED: return REMOVAL_FAILED;
-		case UNDO_DONE:
-			/* Back, never begun, or already cleaned: the disk tells. */
-			if (aside)
-				return REMOVAL_REFUSED;
-			if (read_repo(task, hr) != REMOVAL_GOES_ON)
-				return REMOVAL_FAILED;
-			return hf_repo_find(&hr->repo, hr->commit) != NULL ? REMOVAL_REFUSED
-									   : REMOVAL_DELETED;
-		case UNDO_REPLACED:
-			if (hf_remove_commit(task) != 0)
-				return REMOVAL_FAILED;
-		}
+		if (hf_remove_undo(task) != UNDO_DONE)
+			return REMOVAL_FAILED;
+		/* Back, never begun, or already cleaned: the disk tells. */
+		if (aside)
+			return REMOVAL_REFUSED;
+		if (read_repo(task, hr) != REMOVAL_GOES_ON)
+			return REMOVAL_FAILED;
+		return hf_repo_find(&hr->repo, hr->commit) != NULL ? REMOVAL_REFUSED
+								   : REMOVAL_DELETED;
 	}
 	hf_remove_clean(task, trash, size);
 	return REMOVAL_DELETED;
@@ -557,7 +557,7 @@ void hf_remove_finish(struct removal_task *task)
 {
 	struct hf_removal *hr = task->layout_data;
 
-	hf_shell_remove(task->root, hr->folder, hr->repo.fd, hr->done);
+	hf_shell_remove(task->root, hr->folder, hr->repo.fd, task->txn);
 }
 
 void hf_remove_end(struct removal_task *task)

@@ -7,25 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/aside.h"
+#include "agent/partial.h"
 #include "common/clock.h"
 #include "common/xmem.h"
 
 #define PATH_SIZE 4096
 #define DEPTH_MAX 64
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), end_len = strlen(end);
-
-	return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
-/* huggingface_hub, hf-hub and npm: .incomplete; llama.cpp; hf-fetch-model. */
-bool hf_name_partial(const char *name)
-{
-	return ends_with(name, ".incomplete") || ends_with(name, ".downloadInProgress") ||
-	       ends_with(name, ".part");
-}
 
 /* Files that live for milliseconds while a client works: no blobs, and no leftovers either. */
 static bool name_passing(const char *name)
@@ -149,7 +137,7 @@ static int read_blob_entry(const char *name, void *arg)
 		return 0;
 	if (disk_stat(rd->fd, name, &st) != 0)
 		return errno == ENOENT ? 0 : -1; /* gone in between */
-	if (hf_name_partial(name)) {
+	if (partial_name(name)) {
 		/* A folder, a pipe or a link with such a name is nobody's download. */
 		if (st.type != DISK_FILE || st.mount != repo->mount)
 			return 0;
@@ -313,6 +301,8 @@ static int read_revision(const char *name, void *arg)
 
 	if (disk_stat(list->fd, name, &st) != 0)
 		return errno == ENOENT ? 0 : -1;
+	/* Its files are somebody's, wherever it leads. */
+	repo->unread += st.type == DISK_LINK;
 	if (st.type != DISK_DIRECTORY)
 		return 0; /* .DS_Store and the like */
 	rd.fd = disk_open_dir(list->fd, name);
@@ -358,6 +348,24 @@ static int read_snapshots(struct hf_repo *repo)
 	return rc;
 }
 
+static int count_aside(const char *name, void *arg)
+{
+	struct hf_repo *repo = arg;
+	struct aside aside;
+
+	repo->unread += aside_parse(name, &aside) && aside.kind == ASIDE_WHOLE;
+	return 0;
+}
+
+bool hf_repo_hides_uses(const struct hf_repo *repo, int except)
+{
+	for (size_t i = 0; i < repo->revision_count; i++) {
+		if ((int)i != except && repo->revisions[i].odd != NULL)
+			return true;
+	}
+	return repo->unread > 0;
+}
+
 int hf_repo_read(int hub_fd, int store_fd, const char *folder, struct hf_repo *repo, int *error,
 		 struct err *err)
 {
@@ -374,7 +382,7 @@ int hf_repo_read(int hub_fd, int store_fd, const char *folder, struct hf_repo *r
 	repo->mount = st.mount;
 	/* Blobs first: a client puts the blob there before the link to it. */
 	if (note_dir(repo, repo->fd, ".") != 0 || read_blobs(repo) != 0 ||
-	    read_snapshots(repo) != 0)
+	    read_snapshots(repo) != 0 || disk_list(repo->fd, count_aside, repo) != 0)
 		goto failed;
 	return 0;
 failed:

@@ -73,6 +73,7 @@ struct hf_repo {
 	size_t partial_count, partial_capacity;
 	uint64_t mount;
 	int64_t began_ms; /* when reading it began, wall clock */
+	size_t unread;	  /* revisions that a removal may still put back, or that are links */
 	bool marked;	  /* reading has moved access times of links that could not be put back */
 	int hub_fd, store_fd; /* borrowed; store_fd is -1 without a shared store */
 };
@@ -92,6 +93,12 @@ int hf_repo_read_moved(struct hf_repo *repo, const char *folder, const char *com
 
 void hf_repo_free(struct hf_repo *repo);
 
+/*
+ * May a revision other than number `except` (-1: none) use blobs that are not counted for it? One
+ * has links or folders that cannot be followed, or a removal that could not be ended has moved it.
+ */
+bool hf_repo_hides_uses(const struct hf_repo *repo, int except);
+
 struct hf_revision *hf_repo_find(struct hf_repo *repo, const char *commit);
 
 /* Hash over the directories of a revision and its number of files; never 0. */
@@ -105,8 +112,5 @@ const char *hf_link_payload(const char *target);
 
 /* Order of two `const char *`, for qsort and bsearch. */
 int hf_path_order(const void *a, const void *b);
-
-/* Names in blobs/ that a client uses while it downloads. */
-bool hf_name_partial(const char *name);
 
 #endif

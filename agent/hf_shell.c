@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/aside.h"
 #include "agent/disk.h"
 #include "agent/reaper.h"
 #include "agent/root.h"
+#include "common/hook.h"
+#include "common/log.h"
 
 static int is_entry(const char *name, void *arg)
 {
@@ -60,24 +63,37 @@ static bool is_shell(int repo_fd)
 	       ours(repo_fd, "trees") && ours(repo_fd, ".no_exist");
 }
 
-void hf_shell_remove(const struct root *root, const char *folder, int repo_fd, const char *moved)
+void hf_shell_remove(const struct root *root, const char *folder, int repo_fd, const char *txn)
 {
 	static const atomic_bool never;
-	int scratch = root_open_scratch(root);
+	char moved[ASIDE_NAME_SIZE];
 	struct reaper_result ignored; /* what stays is found and emptied at the next start */
-	int shell;
+	int scratch;
 
+	if (aside_name(moved, ASIDE_WHOLE, txn, folder) != 0 || !is_shell(repo_fd))
+		return;
+	scratch = root_open_scratch(root);
 	if (scratch < 0)
 		return;
-	if (is_shell(repo_fd) && disk_move(root->fd, folder, scratch, moved) == 0) {
-		shell = disk_open_dir(scratch, moved);
-		if (shell >= 0 && is_shell(shell)) {
+	if (disk_move(root->fd, folder, scratch, moved) == 0) {
+		hook_point("shell-moved");
+		if (hf_shell_recover(root, scratch, moved, folder))
 			reaper_empty_at(root, scratch, moved, &never, &ignored);
-		} else if (disk_move(scratch, moved, root->fd, folder) != 0) {
-			errno = 0; /* the client has made a new one already */
-		}
-		if (shell >= 0)
-			close(shell);
 	}
 	close(scratch);
+}
+
+bool hf_shell_recover(const struct root *root, int scratch, const char *moved, const char *folder)
+{
+	int shell = disk_open_dir(scratch, moved);
+	bool empty;
+
+	if (shell < 0)
+		return false;
+	empty = is_shell(shell);
+	close(shell);
+	if (!empty && disk_move(scratch, moved, root->fd, folder) != 0)
+		log_warn("-removal-stuck", LOG_STR("folder", folder), LOG_STR("path", moved),
+			 LOG_STR("reason", strerror(errno)));
+	return empty;
 }

@@ -2,13 +2,21 @@
 #ifndef LARDER_HF_SHELL_H
 #define LARDER_HF_SHELL_H
 
+#include <stdbool.h>
+
 struct root;
 
 /*
  * Removes `folder` (open as `repo_fd`) if it holds no snapshot, no blob, no ref and nothing
- * foreign. It is moved out of sight first, to the name `moved`, so that no client sees half of it,
- * and moved back if one has begun to use it in that moment.
+ * foreign. It is moved out of sight first, to a name that tells from where, so that no client sees
+ * half of it, and moved back if one has begun to use it in that moment.
  */
-void hf_shell_remove(const struct root *root, const char *folder, int repo_fd, const char *moved);
+void hf_shell_remove(const struct root *root, const char *folder, int repo_fd, const char *txn);
+
+/*
+ * Was nothing put into the one that was moved to `moved` in the directory `scratch`? False: it goes
+ * back, or stays there when its place is taken; what is in it is somebody's.
+ */
+bool hf_shell_recover(const struct root *root, int scratch, const char *moved, const char *folder);
 
 #endif

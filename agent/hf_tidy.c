@@ -13,6 +13,7 @@
 #include "agent/hf_name.h"
 #include "agent/hf_remove.h"
 #include "agent/hf_repo.h"
+#include "agent/hf_shell.h"
 #include "agent/hf_store.h"
 #include "agent/root.h"
 #include "agent/watch.h"
@@ -124,7 +125,12 @@ static bool move_aside(struct tidying *t, const char *name, const char *etag)
 static bool move_partial(struct tidying *t, const char *name)
 {
 	char etag[256];
+	struct hf_blob *blob;
 
+	/* A revision may have a file of such a name. */
+	HASH_FIND_STR(t->repo->blobs, name, blob);
+	if (blob != NULL && blob->revisions > 0)
+		return false;
 	if (!hf_lock_partial_stale(t->root, t->repo, t->blobs_fd, name,
 				   t->root->config.leftover_ms))
 		return false;
@@ -159,6 +165,9 @@ static bool move_one(struct tidying *t)
 		if (move_partial(t, t->repo->partials[i].path))
 			return true;
 	}
+	/* One that nobody seems to use may be the one that they do. */
+	if (hf_repo_hides_uses(t->repo, -1))
+		return false;
 	HASH_ITER (hh, t->repo->blobs, blob, next) {
 		if (move_orphan(t, blob))
 			return true;
@@ -251,9 +260,13 @@ static bool tidy_aside(struct root *root, const char *folder, char *trash, size_
 		/* Still there: it could not be done, and is tried at the next start. */
 		again = trash[0] != '\0' || disk_stat(dir, search.name, &st) != 0;
 	} else if (again) {
-		/* Outside of a repository there are only empty shells. */
-		snprintf(trash, size, "%s/%s", folder, search.name);
-		again = search.aside.kind == ASIDE_DONE;
+		/* Outside of a repository there are only empty shells of some. */
+		again = search.aside.kind == ASIDE_WHOLE &&
+			hf_name_layout(search.aside.rest) != NULL;
+		if (again && hf_shell_recover(root, dir, search.name, search.aside.rest))
+			snprintf(trash, size, "%s/%s", folder, search.name);
+		else
+			again = disk_stat(dir, search.name, &st) != 0;
 	}
 	close(dir);
 	return again;

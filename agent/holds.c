@@ -130,6 +130,30 @@ static void apply_extension(struct agent *agent, const struct claim *claim)
 	agent->claims_applied = agent->claims.version;
 }
 
+/*
+ * False: there are too many. A caller is told; what an engine or a pod uses is in use all the same,
+ * and until this claim would have ended nobody knows which models that are (holds_lost).
+ */
+static bool set(struct agent *agent, struct claim *claim)
+{
+	struct mono until = claim->until;
+	bool caller = claim->source == USE_HOLD;
+
+	if (claims_set(&agent->claims, claim))
+		return true;
+	log_error("-hold", LOG_STR("reason", "there are too many claims"));
+	if (!caller && agent->claims_lost.ms < until.ms)
+		agent->claims_lost = until;
+	return false;
+}
+
+const char *holds_lost(const struct agent *agent)
+{
+	return mono_since(clock_mono(), agent->claims_lost) > 0
+		       ? "there are too many claims: some models in use are not held"
+		       : NULL;
+}
+
 struct hold_result holds_set(struct agent *agent, struct claim *claim)
 {
 	const struct claim *before = claims_find(&agent->claims, claim->id);
@@ -141,8 +165,7 @@ struct hold_result holds_set(struct agent *agent, struct claim *claim)
 	struct hold_result result = {0};
 
 	claim->kept_until = before != NULL ? before->kept_until : now;
-	if (!claims_set(&agent->claims, claim)) {
-		log_error("-hold", LOG_STR("reason", "there are too many claims"));
+	if (!set(agent, claim)) {
 		result.refused = true;
 		return result;
 	}
@@ -202,10 +225,10 @@ static bool restore_one(const cJSON *record, void *arg)
 	if (claim == NULL)
 		return false;
 	claim->kept_until = claim->until;
-	if (claims_find(&agent->claims, claim->id) != NULL)
+	if (claims_find(&agent->claims, claim->id) == NULL)
+		(void)set(agent, claim);
+	else
 		claim_free(claim); /* made anew meanwhile */
-	else if (!claims_set(&agent->claims, claim))
-		log_error("-hold", LOG_STR("reason", "there are too many claims"));
 	return true;
 }
 

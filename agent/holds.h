@@ -28,6 +28,9 @@ struct hold_result {
  */
 struct hold_result holds_set(struct agent *agent, struct claim *claim);
 
+/* Why models may be in use that no claim in force names, or NULL. */
+const char *holds_lost(const struct agent *agent);
+
 /* Ends a claim before its time. False when there is none of that id. */
 bool holds_drop(struct agent *agent, const char *id);
 

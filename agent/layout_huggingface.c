@@ -75,12 +75,13 @@ static void measure(const struct hf_repo *repo, struct hf_revision *rev,
 		    struct model_report *report)
 {
 	int index = (int)(rev - repo->revisions);
+	bool blobs_go = !hf_repo_hides_uses(repo, index);
 
 	for (size_t i = 0; i < rev->file_count; i++) {
 		struct hf_file *file = &rev->files[i];
 		const struct disk_stat *st = file->blob != NULL ? &file->blob->stat : &file->stat;
-		bool own = file->blob == NULL ||
-			   (file->blob->kind == HF_BLOB_FILE && file->blob->revisions == 1);
+		bool own = file->blob == NULL || (blobs_go && file->blob->kind == HF_BLOB_FILE &&
+						  file->blob->revisions == 1);
 
 		if (file->stat.mtime_ms > report->modified_wall_ms)
 			report->modified_wall_ms = file->stat.mtime_ms;
@@ -173,7 +174,10 @@ static void keep_shared(struct known_repo *known, struct hf_repo *repo)
 		shared = &known->shared[known->shared_count++];
 		memcpy(shared->payload, blob->payload, sizeof(shared->payload));
 		shared->used_bytes = blob->stat.links == 1 ? blob->stat.used_bytes : 0;
-		shared->sole_revision = blob->revisions == 1 ? blob->last_revision : -1;
+		shared->sole_revision =
+			blob->revisions == 1 && !hf_repo_hides_uses(repo, blob->last_revision)
+				? blob->last_revision
+				: -1;
 	}
 }
 

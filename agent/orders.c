@@ -190,26 +190,30 @@ static void end_order(struct orders *orders, struct order *order, const char *ou
 
 /* ---- judging ---- */
 
-/*
- * Where neither access times nor anybody tells of what happened before the model was watched, it is
- * as young as that: a loader may be between two of its files.
- */
-static int64_t watched_ms(const struct agent *agent, const struct model *model)
+static int64_t lesser(int64_t a, int64_t b)
 {
-	int64_t ms =
-		agent->views[model->root].atimes ? -1 : watch_watched_ms(agent->watch, model->name);
-
-	return ms >= 0 ? ms : INT64_MAX;
+	return a < b ? a : b;
 }
 
-static int64_t model_age_ms(const struct agent *agent, const struct model *model, struct mono now)
+/* Age, and whether a use of it would be known. */
+static void judge_age(const struct agent *agent, const struct model *model, struct mono now,
+		      struct guard_model *out)
 {
-	int64_t since_use = model->use.known ? mono_since(model->use.last, now) : 0;
-	int64_t since_change = clock_wall_ms() - model->report.modified_wall_ms;
-	int64_t watched = watched_ms(agent, model);
-	int64_t age = since_use < since_change ? since_use : since_change;
+	int64_t watched;
 
-	return age < watched ? age : watched;
+	out->age_ms = lesser(model->use.known ? mono_since(model->use.last, now) : 0,
+			     clock_wall_ms() - model->report.modified_wall_ms);
+	/* Without a watch at all the operator has said that what else is known must do. */
+	if (agent->watch == NULL || agent->views[model->root].atimes)
+		return;
+	/*
+	 * Neither access times nor anybody tells of what happened before it was watched. It is as
+	 * young as that: a loader may be between two of its files.
+	 */
+	watched = watch_watched_ms(agent->watch, model->name);
+	out->unseen = watched < 0;
+	if (watched >= 0)
+		out->age_ms = lesser(out->age_ms, watched);
 }
 
 static void execute(struct orders *orders, struct order *order, struct model *model,
@@ -260,15 +264,16 @@ static void judge(struct orders *orders, struct order *order)
 			.status = model->report.status,
 			.generation = inventory_generation(model->report.generation, generation),
 			.use = &model->use,
-			.age_ms = model_age_ms(agent, model, now),
 			.hold_left_ms = held > 0 ? held : 0,
 			.hold_who = model->hold_who,
 			.removing = model->removal != NULL,
 		};
+		judge_age(agent, model, now, &gm);
 		facts.model = &gm;
 		facts.root_refuses = view->deletes ? NULL : view->note;
 		facts.sources_wait = sources_wait(agent->sources);
 		facts.node_objects = sources_object(agent->sources);
+		facts.holds_lost = holds_lost(agent);
 	}
 	order->judged = true;
 	switch (guard_judge(&facts, why, sizeof(why))) {

@@ -205,23 +205,34 @@ static void free_words(struct words *words)
 	free(words->list);
 }
 
-/* The value of "--revision X" or "--revision=X", or NULL. */
-static const char *find_revision(const struct words *words)
+/* The value of "--revision X" or "--revision=X" at word `i`, or NULL. */
+static const char *revision_at(const struct words *words, size_t i)
 {
 	static const char flag[] = "--revision";
+	const char *word = words->list[i];
 	size_t len = strlen(flag);
 
-	for (size_t i = 0; i < words->count; i++) {
-		const char *word = words->list[i];
+	if (strncmp(word, flag, len) != 0)
+		return NULL;
+	if (word[len] == '=')
+		return word + len + 1;
+	return word[len] == '\0' && i + 1 < words->count ? words->list[i + 1] : NULL;
+}
 
-		if (strncmp(word, flag, len) != 0)
-			continue;
-		if (word[len] == '=')
-			return word + len + 1;
-		if (word[len] == '\0' && i + 1 < words->count)
-			return words->list[i + 1];
+/* NULL when none is said, or several: which of them counts, and for what, is not known. */
+static const char *find_revision(const struct words *words)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; i < words->count; i++) {
+		const char *revision = revision_at(words, i);
+
+		if (revision != NULL && found != NULL && strcmp(found, revision) != 0)
+			return NULL;
+		if (revision != NULL)
+			found = revision;
 	}
-	return NULL;
+	return found;
 }
 
 static void mention_words(struct pod *pod, const struct words *words)

@@ -110,22 +110,34 @@ static void run_close(struct claim_run *run)
 		return;
 	run->open->since = run->now;
 	run->open->until.ms = run->now.ms + run->target->agent->options.claim_ttl_ms;
-	holds_set(run->target->agent, run->open);
-	run->target->claimed = true;
+	run->target->claimed |= !holds_set(run->target->agent, run->open).refused;
 	run->open = NULL;
+}
+
+static void run_open(struct claim_run *run)
+{
+	char *id;
+
+	if (run->open != NULL)
+		return;
+	id = claim_id(run->target, run->used++);
+	run->open = claim_new(id, USE_PROBE, run->target->who);
+	free(id);
 }
 
 static void run_add(struct claim_run *run, struct model_ref *ref)
 {
 	if (run->open != NULL && run->open->ref_count == REFS_PER_CLAIM)
 		run_close(run);
-	if (run->open == NULL) {
-		char *id = claim_id(run->target, run->used++);
-
-		run->open = claim_new(id, USE_PROBE, run->target->who);
-		free(id);
-	}
+	run_open(run);
 	claim_add(run->open, ref);
+}
+
+/* Not all is known: it claims every model here. */
+static void run_add_any(struct claim_run *run)
+{
+	run_open(run);
+	run->open->overflow = true;
 }
 
 static void run_add_fixed(struct claim_run *run)
@@ -171,6 +183,8 @@ static void claim_served(struct probe_target *target, struct mono now)
 		for (size_t j = 0; j < count; j++)
 			run_add(&run, &refs[j]);
 	}
+	if (engine_view_serves_any(&target->last))
+		run_add_any(&run);
 	run_close(&run);
 	if (run.used == 0)
 		target->claimed = false;
@@ -191,6 +205,8 @@ static void renew(struct probe_target *target, struct mono now)
 				       claim->refs[i].revision);
 			run_add(&run, &ref);
 		}
+		if (claim->overflow)
+			run_add_any(&run);
 		run_close(&run);
 	}
 	if (run.used == 0)
@@ -299,6 +315,23 @@ const char *probe_target_doubt(const struct probe_target *target, char *buf, siz
 
 /* ---- a round has ended ---- */
 
+/* It answers, but not all of it fits: every model here is held, which the operator must know. */
+static void say_any(struct probe_target *target, bool before)
+{
+	if (!engine_view_serves_any(&target->last))
+		return;
+	snprintf(target->error, sizeof(target->error),
+		 "it serves more than %d models, or one under more than %d names: all models "
+		 "here are held",
+		 ENGINE_MODELS_MAX, ENGINE_NAMES_MAX);
+	if (!before)
+		log_warn("-engine", LOG_STR("engine", target->spec.engine->name),
+			 LOG_STR("url", target->spec.url), LOG_STR("who", target->who),
+			 LOG_STR("state", probe_target_state(target)),
+			 LOG_INT("serves", (int64_t)target->last.count),
+			 LOG_STR("reason", target->error));
+}
+
 static int64_t interval(const struct probe_target *target)
 {
 	int64_t ms = target->agent->options.probe_interval_ms;
@@ -324,6 +357,8 @@ static void plan_next(struct probe_target *target, struct mono now)
 
 static void take_answer(struct probe_target *target, struct engine_view *view, struct mono now)
 {
+	bool any = engine_view_serves_any(&target->last);
+
 	engine_view_free(&target->last);
 	target->last = *view;
 	*view = (struct engine_view){0};
@@ -335,6 +370,7 @@ static void take_answer(struct probe_target *target, struct engine_view *view, s
 	claim_served(target, now);
 	find_served(target);
 	enter_answered(target, now);
+	say_any(target, any);
 }
 
 void probe_target_take(struct probe_target *target, struct probe_result *result, struct mono now)

@@ -149,6 +149,8 @@ static enum removal_outcome steps(struct removal_request *req, struct journal *j
 	}
 	hook_point("removal-clean");
 	layout->clean(&req->task, req->trash, sizeof(req->trash));
+	/* Nothing of it is open any more; the files that it shared are those of others alone. */
+	watch_own_end(req->root, req->model);
 	hook_point("removal-cleaned");
 	return REMOVAL_GOES_ON;
 }

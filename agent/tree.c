@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "agent/busy.h"
+#include "agent/partial.h"
 #include "agent/root.h"
 #include "agent/watch_plan.h"
 #include "common/clock.h"
@@ -105,22 +106,6 @@ void tree_free(struct tree *tree)
 }
 
 /* ---- reading one folder ---- */
-
-static bool partial_name(const char *name)
-{
-	static const char *const ends[] = {
-		".incomplete", ".part",	      ".partial", ".tmp",
-		".download",   ".crdownload", ".aria2",	  ".downloadInProgress"};
-	size_t len = strlen(name);
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		size_t end = strlen(ends[i]);
-
-		if (len > end && strcmp(name + len - end, ends[i]) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void note_partial(const struct walk *walk, struct folder *folder, int fd, const char *name,
 			 const struct disk_stat *st)

@@ -300,13 +300,14 @@ void watch_counts(struct watch *w, struct watch_counts *out)
 	pthread_mutex_lock(&w->lock);
 	*out = (struct watch_counts){
 		.dirs = HASH_COUNT(w->map.dirs),
-		.models = HASH_COUNT(w->map.models),
 		.events = w->map.events,
 		.uses = w->map.uses,
 		.rests = w->map.rests,
 		.overflows = w->map.overflows,
 		.error = w->error,
 	};
+	for (const struct watch_model *m = w->map.models; m != NULL; m = m->hh.next)
+		out->models += m->refs > m->gaps;
 	for (const struct watch_dir *dir = w->map.resting; dir != NULL; dir = dir->next)
 		out->resting++;
 	pthread_mutex_unlock(&w->lock);
@@ -481,6 +482,13 @@ void watch_fill(struct watch *w, struct watch_dir *dir, const struct watch_entry
 	pthread_mutex_lock(&w->lock);
 	settle(w);
 	watch_map_fill(&w->map, dir, entries, count, clock_mono());
+	pthread_mutex_unlock(&w->lock);
+}
+
+void watch_gap(struct watch *w, const char *model, bool begins)
+{
+	pthread_mutex_lock(&w->lock);
+	watch_map_gap(&w->map, model, begins, clock_mono());
 	pthread_mutex_unlock(&w->lock);
 }
 

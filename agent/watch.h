@@ -53,7 +53,7 @@ void watch_state(struct watch *watch, int root, struct watch_state *out);
 
 /* The following three take NULL as well. */
 void watch_mark(struct watch *watch, const char *model, struct watch_mark *mark);
-/* For how long it was watched without a gap, in milliseconds; -1: it is not watched. */
+/* For how long it was watched without a gap, in milliseconds; -1: it is not, or not all of it. */
 int64_t watch_watched_ms(struct watch *watch, const char *model);
 
 /* ---- the worker's side: the agent's own opens ---- */
@@ -89,6 +89,8 @@ struct watch_want {
 struct watch_dir *watch_add(struct watch *watch, const struct watch_want *want) MUST_USE;
 void watch_fill(struct watch *watch, struct watch_dir *dir, const struct watch_entry *entries,
 		size_t count);
+/* A directory with files of the model cannot be watched from now on, or is no longer unwatched. */
+void watch_gap(struct watch *watch, const char *model, bool begins);
 bool watch_lost(struct watch *watch, const struct watch_dir *dir);
 void watch_drop(struct watch *watch, struct watch_dir *dir);
 void watch_set_state(struct watch *watch, int root, const struct watch_state *state);

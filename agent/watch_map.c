@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "agent/partial.h"
 #include "common/xmem.h"
 
 /*
@@ -98,8 +99,11 @@ void watch_map_note(struct watch_map *map, const char *name, struct mono now)
 {
 	struct watch_model *model = find_model(map, name);
 
-	if (model != NULL)
-		note(map, model, now);
+	if (model == NULL)
+		return;
+	note(map, model, now);
+	for (size_t i = 0; i < model->along.count; i++)
+		note(map, model->along.list[i], now);
 }
 
 /* ---- sets of models ---- */
@@ -249,6 +253,7 @@ void watch_map_free(struct watch_map *map)
 		watch_map_drop(map, dir);
 	HASH_ITER (hh, map->models, model, next_model) {
 		HASH_DEL(map->models, model);
+		set_free(&model->along);
 		free(model->name);
 		free(model);
 	}
@@ -342,7 +347,7 @@ int64_t watch_map_wait_ms(const struct watch_map *map, struct mono now)
 /* Downloads and locks: whoever opens these does not use the model. */
 static bool beside_the_model(const char *name)
 {
-	static const char *const ends[] = {".incomplete", ".lock", ".lock.soft", ".refs", ".tmp"};
+	static const char *const ends[] = {".lock", ".lock.soft", ".refs"};
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
@@ -351,7 +356,7 @@ static bool beside_the_model(const char *name)
 		if (len > end && strcmp(name + len - end, ends[i]) == 0)
 			return true;
 	}
-	return false;
+	return partial_name(name);
 }
 
 /* Takes out of `what` what may be the agent's own doing. */
@@ -366,10 +371,23 @@ static unsigned of_strangers(enum watch_own own, unsigned what)
 	return what;
 }
 
+/* A file was closed: by the agent, which handles files of `model`, or by a stranger. */
+static void count_closing(struct watch_model *model, struct watch_set *const sets[2])
+{
+	model->closings++;
+	for (int s = 0; s < 2; s++) {
+		for (size_t i = 0; sets[s] != NULL && i < sets[s]->count; i++) {
+			struct watch_model *other = sets[s]->list[i];
+
+			if (other != model && set_add(&model->along, other))
+				other->refs++;
+		}
+	}
+}
+
 /*
  * The agent may open a file more than once and close some of its descriptors early; whether a
- * closing is a stranger's is then for the removal to say. Files that the model shares with others
- * are its business as long as it lasts.
+ * closing is a stranger's is then for the removal to say, for all who share the file.
  */
 static unsigned in_window(struct watch_set *const sets[2], unsigned what)
 {
@@ -380,7 +398,7 @@ static unsigned in_window(struct watch_set *const sets[2], unsigned what)
 			if (model->own == WATCH_OWN_NONE)
 				continue;
 			if (model->own == WATCH_OWN_OPENS && (what & WATCH_CLOSED) != 0)
-				model->closings++;
+				count_closing(model, sets);
 			what = model->own == WATCH_OWN_OPENS ? 0 : of_strangers(model->own, what);
 		}
 	}
@@ -454,8 +472,9 @@ bool watch_map_used_since(struct watch_map *map, const char *name, const struct 
 {
 	const struct watch_model *model = find_model(map, name);
 
+	/* Forgotten meanwhile, with what was seen of it. */
 	if (model == NULL)
-		return false;
+		return mark->known;
 	for (const struct watch_dir *dir = map->resting; dir != NULL; dir = dir->next) {
 		if (set_has(&dir->all, model))
 			return true;
@@ -467,7 +486,23 @@ int64_t watch_map_watched_ms(struct watch_map *map, const char *name, struct mon
 {
 	const struct watch_model *model = find_model(map, name);
 
-	return model != NULL && model->refs > 0 ? mono_since(model->since, now) : -1;
+	if (model == NULL || model->refs == 0 || model->gaps > 0)
+		return -1;
+	return mono_since(model->since, now);
+}
+
+void watch_map_gap(struct watch_map *map, const char *name, bool begins, struct mono now)
+{
+	struct watch_model *model = get_model(map, name);
+
+	if (begins) {
+		model->refs++;
+		model->gaps++;
+		return;
+	}
+	model->gaps--;
+	model->since = now;
+	release_model(map, model);
 }
 
 void watch_map_own(struct watch_map *map, const char *name, enum watch_own own)
@@ -483,6 +518,7 @@ void watch_map_own(struct watch_map *map, const char *name, enum watch_own own)
 	}
 	if (model->own != WATCH_OWN_NONE && own == WATCH_OWN_NONE) {
 		model->own = own;
+		release_set(map, &model->along);
 		release_model(map, model);
 		return;
 	}

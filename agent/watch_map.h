@@ -37,6 +37,11 @@ enum watch_what {
  */
 enum watch_own { WATCH_OWN_NONE, WATCH_OWN_OPENS, WATCH_OWN_CLOSES, WATCH_OWN_BOTH };
 
+struct watch_set {
+	struct watch_model **list;
+	size_t count, capacity;
+};
+
 struct watch_model {
 	char *name;
 	unsigned refs;	   /* directories and windows */
@@ -44,15 +49,12 @@ struct watch_model {
 	struct mono at;	   /* the last of them */
 	bool news;	   /* not taken yet */
 	struct mono since; /* all of its directories have been watched since then, without a gap */
+	unsigned gaps;	   /* so many of its directories are not watched */
 	enum watch_own own;
-	uint64_t closings; /* of its files, seen while `own` is OPENS */
+	uint64_t closings;	/* of its files, seen while `own` is OPENS */
+	struct watch_set along; /* models to which these files belong as well */
 	struct watch_model *next_news;
 	UT_hash_handle hh;
-};
-
-struct watch_set {
-	struct watch_model **list;
-	size_t count, capacity;
 };
 
 struct watch_name {
@@ -141,7 +143,9 @@ struct watch_mark {
 void watch_map_mark(struct watch_map *map, const char *model, struct watch_mark *mark);
 /* Was it used since? Also true when that cannot be told for sure: it rests, or events were lost. */
 bool watch_map_used_since(struct watch_map *map, const char *model, const struct watch_mark *mark);
-/* For how long it was watched without a gap; -1: it is not watched. */
+/* A directory with files of the model is not watched from now on, or is no longer unwatched. */
+void watch_map_gap(struct watch_map *map, const char *model, bool begins, struct mono now);
+/* For how long it was watched without a gap; -1: it is not watched, or not all of it. */
 int64_t watch_map_watched_ms(struct watch_map *map, const char *model, struct mono now);
 
 /* What the agent does with the files of a model, or of any model of a root, from now on. */
@@ -149,7 +153,7 @@ void watch_map_own(struct watch_map *map, const char *model, enum watch_own own)
 void watch_map_own_root(struct watch_map *map, int root, enum watch_own own);
 /* How many closings of a model's files were seen while the agent only opened. */
 uint64_t watch_map_closings(struct watch_map *map, const char *model);
-/* The model was used: a stranger was among those who closed its files. */
+/* A stranger was among those who closed its files: it was used, or who shares what was closed. */
 void watch_map_note(struct watch_map *map, const char *model, struct mono now);
 
 #endif

@@ -21,6 +21,12 @@ struct watched {
 	uint64_t device, inode;
 };
 
+/* Models with files in directories that are not watched, a name for each directory or file. */
+struct gaps {
+	char **models;
+	size_t count, capacity;
+};
+
 struct watch_group {
 	char *key;
 	unsigned version; /* 0: to be described again */
@@ -28,6 +34,7 @@ struct watch_group {
 	struct watched *dirs;
 	size_t count;
 	size_t skipped; /* directories beyond GROUP_MAX */
+	struct gaps gaps;
 	UT_hash_handle hh;
 };
 
@@ -51,6 +58,7 @@ struct watch_plan {
 	size_t dir_count, dir_capacity;
 	struct watch_entry *entries;
 	size_t entry_count, entry_capacity;
+	struct gaps gaps; /* of the group */
 	struct watch_state state;
 };
 
@@ -60,11 +68,32 @@ static void drop(struct watch *watch, struct watched *watched)
 	close(watched->handle);
 }
 
+static void add_gap(struct watch_plan *plan, const char *model)
+{
+	struct gaps *gaps = &plan->gaps;
+
+	if (gaps->count > 0 && strcmp(gaps->models[gaps->count - 1], model) == 0)
+		return;
+	gaps->models = xgrow(gaps->models, gaps->count, &gaps->capacity, sizeof(*gaps->models));
+	gaps->models[gaps->count++] = xstrdup(model);
+}
+
+static void end_gaps(struct watch *watch, struct gaps *gaps)
+{
+	for (size_t i = 0; i < gaps->count; i++) {
+		watch_gap(watch, gaps->models[i], false);
+		free(gaps->models[i]);
+	}
+	free(gaps->models);
+	*gaps = (struct gaps){0};
+}
+
 static void drop_group(struct watch *watch, struct watch_groups *groups, struct watch_group *group)
 {
 	HASH_DEL(groups->list, group);
 	for (size_t i = 0; i < group->count; i++)
 		drop(watch, &group->dirs[i]);
+	end_gaps(watch, &group->gaps);
 	free(group->dirs);
 	free(group->key);
 	free(group);
@@ -123,13 +152,15 @@ fail:
 	return false;
 }
 
-static void note_unwatched(struct watch_plan *plan)
+static void note_unwatched(struct watch_plan *plan, const struct wanted *wanted)
 {
 	struct watch_state *state = &plan->state;
 
 	plan->again = true;
 	if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 		return; /* gone since the scan */
+	for (size_t i = 0; i < wanted->count; i++)
+		add_gap(plan, plan->entries[wanted->first + i].model);
 	if (state->unwatched++ > 0)
 		return;
 	state->full = errno == EDQUOT;
@@ -150,7 +181,7 @@ static void end_group(struct watch_plan *plan)
 		if (watch_dir(plan, &plan->dirs[i], &dirs[count]))
 			count++;
 		else
-			note_unwatched(plan);
+			note_unwatched(plan, &plan->dirs[i]);
 		free(plan->dirs[i].path);
 	}
 	for (size_t i = 0; i < group->count; i++)
@@ -158,6 +189,12 @@ static void end_group(struct watch_plan *plan)
 	free(group->dirs);
 	group->dirs = dirs;
 	group->count = count;
+	/* Those that go on do not end in between. */
+	for (size_t i = 0; i < plan->gaps.count; i++)
+		watch_gap(plan->root->watch, plan->gaps.models[i], true);
+	end_gaps(plan->root->watch, &group->gaps);
+	group->gaps = plan->gaps;
+	plan->gaps = (struct gaps){0};
 	/* What could not be watched is tried again after the next scan. */
 	group->version = plan->again ? 0 : plan->version;
 	plan->group = NULL;
@@ -213,8 +250,10 @@ void watch_plan_dir(struct watch_plan *plan, const char *path)
 
 void watch_plan_entry(struct watch_plan *plan, const char *name, const char *model)
 {
-	if (plan->group->skipped > 0)
+	if (plan->group->skipped > 0) {
+		add_gap(plan, model);
 		return;
+	}
 	plan->entries = xgrow(plan->entries, plan->entry_count, &plan->entry_capacity,
 			      sizeof(*plan->entries));
 	plan->entries[plan->entry_count++] = (struct watch_entry){name, model};

@@ -15,7 +15,7 @@ function(larder_unit stem library)
 endfunction()
 
 foreach(stem aside caution claim cluster command copies duration err glob guard hf_judge json_doc
-		inventory keys ledger limits metrics model_name model_ref pod policy use setting pins
+		inventory keys ledger limits metrics model_name model_ref partial pod policy use setting pins
 		redis_info redis_url watch_map watch_map_property xmem)
 	larder_unit(${stem} larder_pure)
 endforeach()
@@ -27,3 +27,10 @@ endforeach()
 target_compile_definitions(test_engine PRIVATE
 	LARDER_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/tests/data")
 larder_unit(engine_options larder_agent_parts)
+larder_unit(dir_remove larder_agent_parts)
+larder_unit(hf_remove larder_agent_parts tests/unit/hub.c)
+larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)
+# A disk that cannot make a rename durable.
+foreach(stem dir_remove hf_remove)
+	target_link_options(test_${stem} PRIVATE -Wl,--wrap=fsync)
+endforeach()

@@ -233,6 +233,24 @@ def test_more_models_than_one_claim_holds(make, node, directory):
     assert all(n.held(f"dir:{name}@-") for name in names[:10])
 
 
+def test_more_models_than_are_looked_at(cache, make, node):
+    """Which they are is not known, so it may be any."""
+    model = cache.model(REPO)
+    triton = make(engines.Triton, *(f"m{i}" for i in range(520)))
+    n = node(triton.config(), **SHORT)
+    n.wait_held(model, by="triton")
+    n.assert_kept(model)
+    engine = n.engine()
+    assert "more than 512 models" in engine["error"], engine
+    n.agent.wait_log("event=-engine .*all models here are held")
+    triton.everything({"error": "no"}, status=403)
+    n.wait_state("unauthorized")
+    wait_until(lambda: n.engine()["answer_age_ms"] > 2 * SHORT_MS, what="the claim is renewed")
+    n.assert_kept(model)
+    triton.serve("m1")
+    n.wait_free(model)
+
+
 @pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
 def test_asleep_is_in_use(cache, make, node, kind):
     model = cache.model(REPO)

@@ -498,6 +498,23 @@ def test_no_more_than_the_settings_allow(watched, blind, cluster):
     wait_used(agent, unseen, since)
 
 
+def test_partly_watched_model_is_not_removed_automatically(watched, blind, cluster):
+    """Without access times nobody would see its other files being opened."""
+    folder = blind / "engine"
+    (folder / "more").mkdir(parents=True)
+    for path in ("weights.bin", "more/weights.bin"):
+        (folder / path).write_bytes(b"weights" * 1000)
+    age_everything(blind, 10 * DAY)
+    agent = watched({"path": str(blind), "layout": "directory"}, watch_max_directories=1)
+    policy = {"type": "lru", "unused_threshold": "1d", "min_age": "0s"}
+    cluster.coordinator(policy=policy).wait_sees(agent.name)
+    cluster.wait_lru("dir:engine@-")
+    cluster.coordinators[0].demand_cycle()
+    receipt = cluster.wait_receipt("dir:engine@-", "refused")
+    assert receipt["why"].startswith("unknown: it is not watched"), receipt
+    assert cluster.evict("dir:engine@-")["outcome"] == "deleted", "by hand it goes"
+
+
 def with_user_limit(agent, name, value):
     """The agent runs in a user name space of its own, with a limit of its own."""
     script = f'echo {value} > /proc/sys/user/{name} && exec "$@"'

@@ -188,6 +188,27 @@ static void test_sglang_adapters(void **state)
 	}
 }
 
+/* A draft of speculative decoding, and a tokenizer from elsewhere. */
+static void test_sglang_beside(void **state)
+{
+	static const char body[] = "{\"revision\":\"" A "\",\"tokenizer_path\":\"acme/tokenizer\","
+				   "\"speculative_draft_model_path\":\"acme/llama-eagle\"}";
+	struct engine_view view = {0};
+
+	(void)state;
+	feed(&engine_sglang, &view, "/model_info", "sglang-model-info.json");
+	assert_int_equal(engine_read(&engine_sglang, &view,
+				     request_of(&engine_sglang, "/server_info"), body, strlen(body),
+				     NULL),
+			 0);
+	assert_int_equal(view.count, 3);
+	assert_false(view.models[0].adapter);
+	assert_true(means(served(&view, "acme/llama-eagle"), "models--acme--llama-eagle/" C));
+	assert_true(means(served(&view, "acme/tokenizer"), "models--acme--tokenizer/" C));
+	assert_true(view.models[1].adapter && view.models[2].adapter);
+	engine_view_free(&view);
+}
+
 static void test_tgi(void **state)
 {
 	struct engine_view view = {0};
@@ -350,23 +371,52 @@ static void test_nothing(void **state)
 	}
 }
 
-/* More models than are looked at are an error: the rest could be deleted. */
+/* With more models than are looked at, or names of one, it may serve any. */
 static void test_too_many(void **state)
 {
 	struct engine_view view = {0};
 	char *body = xcalloc(64, ENGINE_MODELS_MAX + 2);
 	size_t len = (size_t)sprintf(body, "[");
-	struct err err = {""};
 
 	(void)state;
-	for (int i = 0; i <= ENGINE_MODELS_MAX; i++)
+	for (int i = 0; i < ENGINE_MODELS_MAX; i++)
 		len += (size_t)sprintf(body + len, "%s{\"name\":\"m%d\",\"state\":\"READY\"}",
 				       i > 0 ? "," : "", i);
-	body[len++] = ']';
-	assert_int_equal(engine_read(&engine_triton, &view, 0, body, len, &err), -1);
-	assert_contains(err.text, "more than");
+	body[len] = ']';
+	assert_int_equal(engine_read(&engine_triton, &view, 0, body, len + 1, NULL), 0);
+	assert_int_equal(view.count, ENGINE_MODELS_MAX);
+	assert_false(engine_view_serves_any(&view));
+	engine_view_free(&view);
+	len += (size_t)sprintf(body + len, ",{\"name\":\"one more\",\"state\":\"READY\"}]");
+	assert_int_equal(engine_read(&engine_triton, &view, 0, body, len, NULL), 0);
+	assert_int_equal(view.count, ENGINE_MODELS_MAX);
+	assert_true(engine_view_serves_any(&view));
 	engine_view_free(&view);
 	free(body);
+}
+
+static void test_too_many_names(void **state)
+{
+	char text[ENGINE_TEXT_MAX + 2] = "m0";
+	struct engine_view view = {0};
+	struct engine_model *model = engine_view_add(&view, text);
+
+	(void)state;
+	for (int i = 0; i < ENGINE_NAMES_MAX; i++) {
+		sprintf(text, "m%d", i);
+		engine_model_name_text(model, text);
+	}
+	engine_model_name_text(model, text); /* once more */
+	assert_false(engine_view_serves_any(&view));
+	engine_model_name_text(model, "another");
+	assert_int_equal(model->count, ENGINE_NAMES_MAX);
+	assert_true(engine_view_serves_any(&view));
+	engine_view_free(&view);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_non_null(engine_view_add(&view, text));
+	assert_true(engine_view_serves_any(&view));
+	engine_view_free(&view);
 }
 
 static void test_find(void **state)
@@ -393,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_vllm_asleep),
 		cmocka_unit_test(test_sglang),
 		cmocka_unit_test(test_sglang_adapters),
+		cmocka_unit_test(test_sglang_beside),
 		cmocka_unit_test(test_tgi),
 		cmocka_unit_test(test_triton),
 		cmocka_unit_test(test_ollama),
@@ -402,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_too_many_names),
 		cmocka_unit_test(test_find),
 	};
 

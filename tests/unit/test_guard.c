@@ -79,6 +79,16 @@ static void node_objects(struct scene *s)
 	s->facts.node_objects = "an engine serves something";
 }
 
+static void holds_lost(struct scene *s)
+{
+	s->facts.holds_lost = "there are too many claims";
+}
+
+static void unseen(struct scene *s)
+{
+	s->model.unseen = true;
+}
+
 static void downloading(struct scene *s)
 {
 	s->model.status = MODEL_DOWNLOADING;
@@ -144,6 +154,8 @@ static const struct {
 	{held, GUARD_REFUSE, "held: "},
 	{sources_wait, GUARD_WAIT, "sources: engines were not asked yet"},
 	{node_objects, GUARD_REFUSE, "unmapped: an engine serves something"},
+	{holds_lost, GUARD_REFUSE, "unknown: there are too many claims"},
+	{unseen, GUARD_REFUSE, "unknown: it is not watched"},
 	{used_since, GUARD_REFUSE, "used"},
 	{untold_use, GUARD_REFUSE, "used"},
 	{too_young, GUARD_REFUSE, "too_young"},
@@ -234,7 +246,8 @@ static void test_manual(void **state)
 		set_up(&s);
 		s.command.reason = REASON_MANUAL;
 		reasons[i].set(&s);
-		if (reasons[i].set == too_young || reasons[i].set == node_objects)
+		if (reasons[i].set == too_young || reasons[i].set == node_objects ||
+		    reasons[i].set == holds_lost || reasons[i].set == unseen)
 			expect(&s, GUARD_GO, "");
 		else if (reasons[i].set == error)
 			expect(&s, GUARD_REFUSE, "replaced");
@@ -251,7 +264,8 @@ static void test_force(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
 		bool lifted = reasons[i].set == held || reasons[i].set == used_since ||
 			      reasons[i].set == untold_use || reasons[i].set == too_young ||
-			      reasons[i].set == sources_wait || reasons[i].set == node_objects;
+			      reasons[i].set == sources_wait || reasons[i].set == node_objects ||
+			      reasons[i].set == holds_lost || reasons[i].set == unseen;
 
 		set_up(&s);
 		s.command.reason = REASON_MANUAL;

@@ -75,6 +75,13 @@ static void test_arguments(void **state)
 	expect(ARGS("\"--revision=" COMMIT "\",\"--model=gpt2\",\"--tokenizer=bert\""),
 	       "repo gpt2@" COMMIT "; repo bert");
 	expect(ARGS("\"--model\",\"gpt2\",\"--revision\",\"main\""), "repo gpt2");
+	/* of several revisions it may be any */
+	expect(ARGS("\"--model=gpt2\",\"--revision=" COMMIT "\",\"--revision\",\"" COMMIT "\""),
+	       "repo gpt2@" COMMIT);
+	expect(ARGS("\"--model=gpt2\",\"--revision=" COMMIT "\",\"--revision=0123456789\""),
+	       "repo gpt2");
+	expect(ARGS("\"--model=gpt2\",\"--revision=" COMMIT "\",\"--revision\",\"main\""),
+	       "repo gpt2");
 	expect(COMMAND("\"vllm\",\"serve\",\"Qwen/Qwen3-8B\",\"--max-model-len\",\"4096\""),
 	       "repo Qwen/Qwen3-8B");
 	expect(COMMAND("\"sh\",\"-c\",\"exec vllm serve 'Qwen/Qwen3-8B' --dtype auto\""),

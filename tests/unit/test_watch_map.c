@@ -153,7 +153,7 @@ static void test_file_of_no_model(void **state)
 static void test_folders_and_locks_are_no_use(void **state)
 {
 	static const char *const names[] = {"x.lock",	   "x.incomplete", "x.refs",
-					    "x.lock.soft", "x.tmp",	   ""};
+					    "x.lock.soft", "x.aria2",	   ""};
 	struct watch_map *map = *state;
 
 	put_models(map, 1, 0, "a", 1000);
@@ -184,6 +184,27 @@ static void test_filled_anew(void **state)
 	watch_map_drop(map, dir);
 	assert_int_equal(watch_map_watched_ms(map, "c", at(3000)), -1);
 	assert_int_equal(HASH_COUNT(map->models), 1);
+}
+
+static void test_gaps(void **state)
+{
+	struct watch_map *map = *state;
+	struct watch_dir *dir;
+
+	watch_map_gap(map, "a", true, at(1000)); /* nothing of it is watched */
+	assert_int_equal(watch_map_watched_ms(map, "a", at(2000)), -1);
+	dir = put_models(map, 1, 0, "a b", 2000); /* a part is */
+	watch_map_gap(map, "a", true, at(2000));
+	watch_map_gap(map, "a", false, at(3000));
+	assert_int_equal(watch_map_watched_ms(map, "a", at(3000)), -1);
+	assert_int_equal(watch_map_watched_ms(map, "b", at(3000)), 1000);
+	watch_map_gap(map, "a", false, at(4000));
+	assert_int_equal(watch_map_watched_ms(map, "a", at(5000)), 1000);
+	watch_map_gap(map, "b", true, at(5000));
+	watch_map_drop(map, dir);
+	assert_int_equal(HASH_COUNT(map->models), 1);
+	watch_map_gap(map, "b", false, at(6000));
+	assert_int_equal(HASH_COUNT(map->models), 0);
 }
 
 static void test_one_key_one_directory(void **state)
@@ -384,6 +405,21 @@ static void test_marks(void **state)
 	assert_true(watch_map_used_since(map, "a", &mark));
 }
 
+/* What was seen of a model goes with its last directory; whether it was used nobody knows then. */
+static void test_mark_of_a_model_that_was_forgotten(void **state)
+{
+	struct watch_map *map = *state;
+	struct watch_dir *dir = put_models(map, 1, 0, "a", 1000);
+	struct watch_mark mark;
+
+	watch_map_mark(map, "a", &mark);
+	opened(map, 1, "x", 1500);
+	assert_string_equal(news(map), "a");
+	watch_map_drop(map, dir);
+	assert_int_equal(HASH_COUNT(map->models), 0);
+	assert_true(watch_map_used_since(map, "a", &mark));
+}
+
 /* ---- the agent's own ---- */
 
 static void test_own_opens_of_a_model(void **state)
@@ -418,6 +454,31 @@ static void test_own_opens_of_a_model(void **state)
 	/* The next time counts afresh. */
 	watch_map_own(map, "a", WATCH_OWN_OPENS);
 	assert_int_equal(watch_map_closings(map, "a"), 0);
+	watch_map_own(map, "a", WATCH_OWN_NONE);
+}
+
+/* Whose closing it was is known only afterwards; what was closed may have been read for another. */
+static void test_stranger_in_a_window_is_a_use_of_all_who_share_the_file(void **state)
+{
+	struct watch_map *map = *state;
+	struct watch_mark b, c;
+
+	put_models(map, 1, 0, "w=a w=b x=a x=c", 1000);
+	watch_map_mark(map, "b", &b);
+	watch_map_mark(map, "c", &c);
+	watch_map_own(map, "a", WATCH_OWN_OPENS);
+	opened(map, 1, "w", 2000);
+	event(map, 1, WATCH_CLOSED, "w", 2001);
+	assert_string_equal(news(map), "");
+	watch_map_note(map, "a", at(2002));
+	assert_string_equal(news(map), "ab");
+	assert_true(watch_map_used_since(map, "b", &b));
+	assert_false(watch_map_used_since(map, "c", &c));
+	/* The next window begins with nobody. */
+	watch_map_own(map, "a", WATCH_OWN_NONE);
+	watch_map_own(map, "a", WATCH_OWN_OPENS);
+	watch_map_note(map, "a", at(2003));
+	assert_string_equal(news(map), "a");
 	watch_map_own(map, "a", WATCH_OWN_NONE);
 }
 
@@ -486,6 +547,7 @@ int main(void)
 		TEST(test_file_of_no_model),
 		TEST(test_folders_and_locks_are_no_use),
 		TEST(test_filled_anew),
+		TEST(test_gaps),
 		TEST(test_one_key_one_directory),
 		TEST(test_busy_directory_rests),
 		TEST(test_slow_directory_does_not_rest),
@@ -498,7 +560,9 @@ int main(void)
 		TEST(test_dropped_while_it_rests),
 		TEST(test_overflow),
 		TEST(test_marks),
+		TEST(test_mark_of_a_model_that_was_forgotten),
 		TEST(test_own_opens_of_a_model),
+		TEST(test_stranger_in_a_window_is_a_use_of_all_who_share_the_file),
 		TEST(test_own_opens_of_a_root),
 		TEST(test_no_rest_in_a_window),
 		TEST(test_window_outlives_the_directory),
