@@ -14,9 +14,11 @@
 --      or {"LOADING"}: registering now  {"FENCED", epoch}: a later leader was here
 local PER_MODEL = 5
 local UNPACKED = 4000 -- values at a time; 8,000 are too many
+local READ = 1000 -- models at a time
 local REASONS = {time_threshold = true, count_limit = true, disk_space = true, manual = true}
 
-local time = redis.call('TIME')
+local call = redis.call
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- Everything is read and checked first: there is no way back from a write.
@@ -41,7 +43,7 @@ for i = 6, #ARGV, PER_MODEL do
 	check(REASONS[reason], 'the reason', reason)
 	check(force == '0' or force == '1' and reason == 'manual', 'force', force)
 end
-local state = redis.call('HMGET', KEYS[1], 'inc', 'loading', 'fence')
+local state = call('HMGET', KEYS[1], 'inc', 'loading', 'fence')
 if not state[1] then
 	return {'UNKNOWN'}
 end
@@ -56,58 +58,72 @@ if state[1] ~= ARGV[3] then
 end
 
 -- A slot is free when it is empty, past its deadline, or holds what no leader would write.
-local function pending(model)
-	local command = redis.call('HGET', KEYS[5], model)
+local function pending(command)
 	local ends = command and tonumber(string.match(command, '^%S+ %d+ %x+ (%d+) %d+ %S+'))
 	return ends and ends > now and ends <= longest
 end
 
 -- What may be deleted: a DOWNLOADED model, or by hand one that is in ERROR.
-local function find(model, seen, reason)
-	local score = redis.call('ZSCORE', KEYS[2], model)
+local function find(model, score, size, seen, reason)
 	if score then
-		return tonumber(score) <= tonumber(seen) and 'found' or 'used',
-			redis.call('HGET', KEYS[3], model)
+		return tonumber(score) <= tonumber(seen) and 'found' or 'used', size
 	end
-	local status = redis.call('HGET', KEYS[6], model)
+	local status = call('HGET', KEYS[6], model)
 	if reason == 'manual' and status and string.sub(status, 1, 5) == 'ERROR' then
 		return 'found', '0 0'
 	end
 	return 'gone', false
 end
 
+-- What Redis knows of the models from argument `first` on, by few calls: each has its price.
+local scores, sizes, holds, slots
+local function read(first)
+	local models = {}
+	for i = first, math.min(first + READ * PER_MODEL - 1, #ARGV), PER_MODEL do
+		models[#models + 1] = ARGV[i + 1]
+	end
+	scores = call('ZMSCORE', KEYS[2], unpack(models))
+	sizes = call('HMGET', KEYS[3], unpack(models))
+	holds = call('ZMSCORE', KEYS[4], unpack(models))
+	slots = call('HMGET', KEYS[5], unpack(models))
+end
+
+local written = ' ' .. deadline .. ' ' .. ARGV[2] .. ' '
 local answer, commands, taken = {'OK', string.format('%.0f', now)}, {}, {}
 for i = 6, #ARGV, PER_MODEL do
 	local id, model, seen, reason, force = unpack(ARGV, i, i + 4)
-	local outcome, size = find(model, seen, reason)
+	local at = (i - 6) / PER_MODEL % READ + 1
+	if at == 1 then
+		read(i)
+	end
+	local outcome, size = find(model, scores[at], sizes[at], seen, reason)
 	local generation = size and (string.match(size, '^%d+ (%x+)$') or
 		string.match(size, '^%d+ (%x+) %l+$'))
 	if outcome == 'found' and not generation then
 		outcome = 'gone'
 	end
-	if outcome == 'found' and force ~= '1' and
-	   tonumber(redis.call('ZSCORE', KEYS[4], model) or 0) > now then
+	if outcome == 'found' and force ~= '1' and tonumber(holds[at] or 0) > now then
 		outcome = 'held'
 	end
-	if outcome == 'found' and (taken[model] or pending(model)) then
+	if outcome == 'found' and (taken[model] or pending(slots[at])) then
 		outcome = 'pending'
 	end
 	if outcome == 'found' then
 		outcome = 'issued'
 		taken[model] = true
 		commands[#commands + 1] = model
-		commands[#commands + 1] = table.concat({id, seen, generation, deadline, ARGV[2], reason,
-			force == '1' and 'force' or nil}, ' ')
+		commands[#commands + 1] = id .. ' ' .. seen .. ' ' .. generation .. written .. reason ..
+			(force == '1' and ' force' or '')
 	end
 	answer[#answer + 1] = outcome
 	answer[#answer + 1] = size or ''
 end
 
-redis.call('HSET', KEYS[1], 'fence', ARGV[2])
+call('HSET', KEYS[1], 'fence', ARGV[2])
 for i = 1, #commands, UNPACKED do
-	redis.call('HSET', KEYS[5], unpack(commands, i, math.min(i + UNPACKED - 1, #commands)))
+	call('HSET', KEYS[5], unpack(commands, i, math.min(i + UNPACKED - 1, #commands)))
 end
 if #commands > 0 then
-	redis.call('PUBLISH', ARGV[1], ARGV[2])
+	call('PUBLISH', ARGV[1], ARGV[2])
 end
 return answer

@@ -28,7 +28,7 @@ static _Atomic int *pids; /* shared: what must not outlive the benchmark; 0: fre
 
 /* ---- words and figures ---- */
 
-static void say(const char *level, const char *fmt, va_list ap)
+PRINTF_LIKE(2, 0) static void say(const char *level, const char *fmt, va_list ap)
 {
 	FILE *out = words != NULL ? words : stderr;
 

@@ -319,6 +319,8 @@ int main(int argc, char **argv)
 	measure(&run, "small", &small);
 	measure(&run, "big", &big);
 	samples_stop(run.samples);
+	close(run.reader.fd);
+	free(run.reader.buffer);
 	journal_close(run.journal);
 	event_base_free(run.base);
 	return 0;

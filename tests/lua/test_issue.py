@@ -52,6 +52,23 @@ def test_many_at_once(db, node):
     assert {v.split()[0] for v in db.hvals(node.cmd)} == {f"i{i}" for i in range(10_000)}
 
 
+def test_each_of_many_by_what_is_known_of_it(db, node):
+    """However many are looked up together."""
+    models, now = names(2500), clock(db)
+    node.register([Found(m, DAY, f"{i} {i:x}") for i, m in enumerate(models)], first=True)
+    node.register(gone=models[::7])
+    db.zadd(node.hold, {m: now + HOUR for m in models[::11]})
+    db.hset(node.cmd, mapping={m: f"c 1 a {now + HOUR} 1 manual" for m in models[::13]})
+
+    def expected(i):
+        parts = {7: "gone", 11: "held", 13: "pending"}
+        return next((outcome for n, outcome in parts.items() if i % n == 0), "issued")
+
+    assert node.outcomes(*(Victim(m, now) for m in models)) == [expected(i) for i in range(2500)]
+    issued = {m: i for i, m in enumerate(models) if expected(i) == "issued"}
+    assert all(node.command(m)[2] == f"{i:x}" for m, i in issued.items())
+
+
 # ---- the second veto ----
 
 
