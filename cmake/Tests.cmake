@@ -27,3 +27,9 @@ endforeach()
 target_compile_definitions(test_engine PRIVATE
 	LARDER_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/tests/data")
 larder_unit(engine_options larder_agent_parts)
+
+# Preloaded into a Redis whose clock jumps: without the sanitizers, which Redis does not have.
+add_library(clock_shift MODULE tests/integration/clock_shift.c)
+target_compile_options(clock_shift PRIVATE -fno-sanitize=all)
+target_link_options(clock_shift PRIVATE -fno-sanitize=all)
+target_link_libraries(clock_shift PRIVATE larder_warnings)

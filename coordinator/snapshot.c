@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/command.h"
 #include "common/keys.h"
 #include "common/log.h"
@@ -113,7 +114,9 @@ static void finish_state(struct reading *rd, struct cluster_node *node)
 {
 	int64_t age = rd->want.now_ms - node->heartbeat_ms;
 
-	node->live = node->heartbeat_ms > 0 && age < rd->want.node_timeout_ms;
+	/* One from the future was before Redis' clock was set back. */
+	node->live =
+		node->heartbeat_ms > 0 && age < rd->want.node_timeout_ms && age > -CLOCK_JUMP_MS;
 }
 
 static bool reads_all_fields(const struct reading *rd)

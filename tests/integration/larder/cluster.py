@@ -33,6 +33,10 @@ class Cluster:
             self._redis = self.redis_server()
         return self._redis
 
+    def use_redis(self, **options):
+        """Another one than `redis` would be, for all that is started from now on."""
+        self._redis = self.redis_server(**options)
+
     def redis_server(self, **options):
         server = RedisServer(self.directory, f"redis{len(self.servers) or ''}", **options)
         self.servers.append(server)
