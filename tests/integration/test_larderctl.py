@@ -416,6 +416,23 @@ def test_evict_what_is_not_there(ctl, two_nodes):
     assert {row["OUTCOME"] for row in result.rows} == {"deleted"}, "the others go"
 
 
+def test_evict_more_than_one_request_may_name(cluster, ctl):
+    """What was left out is said."""
+    db = cluster.db
+    models = {f"hf:acme/m{i}@aaaaaaaaaaaa": i for i in range(10001)}
+    db.sadd("larder:nodes", "n1")
+    db.hset("larder:{n1}", mapping={"inc": "00000000", "hb": int(db.time()[0] * 1000) - 3600000})
+    db.zadd("larder:{n1}:lru", models)
+    ctl.coordinator = cluster.coordinator().wait_leads()
+    result = ctl("-o", "json", "evict", "hf:acme/*")
+    assert (result.code, result.json["truncated"], len(result.json["commands"])) == (1, True, 10000)
+    assert "more models match" in result.err
+    db.zrem("larder:{n1}:lru", "hf:acme/m5@aaaaaaaaaaaa")
+    result = ctl("-o", "json", "evict", "hf:acme/*")
+    assert (result.json["truncated"], len(result.json["commands"])) == (False, 10000)
+    assert "more models match" not in result.err
+
+
 def test_evict_what_is_in_use(cluster, ctl, root):
     """Refused by the agent, with the reason; then held, until somebody forces it."""
     name = fill(root, {"a": 3})["a"]
