@@ -3,7 +3,7 @@
  *
  *   DOWN --link up--> ASKING (time, policy, pins) --> REGISTERING --> REGISTERED
  *                                                         ^               |
- *                                                         +- UNKNOWN, RESYNC
+ *                                                         +- UNKNOWN, RESYNC, CLOCK
  *
  * Answers only record; what is to be said next is decided in beat_tick.
  */
@@ -31,6 +31,8 @@
 #define RIVAL_WINDOW_MS 60000
 #define SOON_US		2000
 #define RIVAL_PAUSE_MS	30000
+
+static const char clock_jumped[] = "Redis' clock has jumped";
 
 enum beat_state { BEAT_DOWN, BEAT_ASKING, BEAT_REGISTERING, BEAT_REGISTERED };
 
@@ -225,6 +227,9 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 			log_info("+registered",
 				 LOG_INT("models", HASH_COUNT(b->agent->inventory.models)));
 		}
+	} else if (answered(reply, "CLOCK")) {
+		said_lost(said);
+		register_again(b, clock_jumped);
 	} else {
 		said_lost(said);
 		refused(b, "-register", reply, why);
@@ -344,6 +349,9 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 			register_again(b, "UNKNOWN");
 		} else if (answered(reply, "RESYNC")) {
 			register_again(b, "RESYNC");
+		} else if (answered(reply, "CLOCK")) {
+			b->register_due.ms = 0;
+			register_again(b, clock_jumped);
 		} else {
 			refused(b, "-beat", reply, why);
 		}
@@ -370,7 +378,9 @@ static void got_time(const redisReply *reply, const char *why, void *arg)
 		complain("-time", reply, why);
 		return;
 	}
-	heard_clock(b, to_int(reply->element[0]) * 1000 + to_int(reply->element[1]) / 1000);
+	/* Later only by a registration: by what was known before, Redis sees that it has jumped. */
+	if (b->redis_ms == 0)
+		heard_clock(b, to_int(reply->element[0]) * 1000 + to_int(reply->element[1]) / 1000);
 	b->state = BEAT_REGISTERING;
 	b->register_due.ms = 0;
 }

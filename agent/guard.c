@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
+
 static enum guard_answer say(enum guard_answer answer, char *why, size_t size, const char *text)
 {
 	snprintf(why, size, "%s", text);
@@ -29,6 +31,9 @@ enum guard_answer guard_judge(const struct guard_facts *f, char *why, size_t siz
 		return say(GUARD_WAIT, why, size, "clock: Redis' time is not known");
 	if (f->redis_now_ms >= cmd->deadline_ms)
 		return say(GUARD_REFUSE, why, size, "deadline: it has passed");
+	if (cmd->deadline_ms - f->redis_now_ms > COMMAND_TTL_MAX_MS + CLOCK_JUMP_MS)
+		return say(GUARD_REFUSE, why, size,
+			   "clock: the command is from before Redis' clock was set back");
 	if (model == NULL)
 		return say(GUARD_GONE, why, size, "");
 	if (model->removing)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/beat.h"
 #include "common/redis_script.h"
 #include "common/version.h"
 #include "common/xmem.h"
@@ -26,6 +27,7 @@ struct said *said_new(struct beat *beat, struct agent *agent)
 	said->beat = beat;
 	said->agent = agent;
 	said->asked = clock_mono();
+	said->redis_now_ms = beat != NULL ? beat_redis_now(beat) : 0;
 	return said;
 }
 
@@ -138,6 +140,7 @@ static void start_register(struct redis_args *args, const struct said *said,
 	redis_args_add(args, incarnation);
 	redis_args_add(args, first ? "1" : "0");
 	redis_args_add(args, last ? "1" : "0");
+	redis_args_add_int(args, said->redis_now_ms);
 	/* Nobody may see the models without the roots that they are in. */
 	if (first)
 		add_fields(args, said, true);
@@ -412,6 +415,7 @@ void message_beat(struct redis_args *args, struct said *said, const char *incarn
 	add_channel(args, agent, KEY_PRESSURE);
 	redis_args_add_int(args, (int64_t)inventory_told_downloaded(&agent->inventory));
 	redis_args_add_int(args, agent_wanted_bytes(agent));
+	redis_args_add_int(args, said->redis_now_ms);
 	add_fields(args, said, false);
 	add_uses(args, said);
 	add_holds(args, said);

@@ -29,6 +29,7 @@ struct said {
 	bool last; /* of a registration */
 	int64_t receipt_number;
 	struct mono asked;
+	int64_t redis_now_ms; /* what Redis' clock was then, as the agent knows it; 0: unknown */
 };
 
 struct said *said_new(struct beat *beat, struct agent *agent);

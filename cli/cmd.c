@@ -11,20 +11,29 @@
 #include "cli/human.h"
 #include "cli/table.h"
 
-void cmd_note(const char *fmt, ...)
+/* Formats, so that it is safe to print. The caller frees it. */
+PRINTF_LIKE(1, 0) static char *make_safe(const char *fmt, va_list ap)
 {
 	char *text, *safe;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
+	safe = human_text(text, NULL);
+	free(text);
+	return safe;
+}
+
+void cmd_note(const char *fmt, ...)
+{
+	char *safe;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		abort();
+	safe = make_safe(fmt, ap);
 	va_end(ap);
-	safe = human_text(text, NULL);
 	fflush(stdout);
 	fprintf(stderr, "larderctl: %s\n", safe);
 	free(safe);
-	free(text);
 }
 
 int cmd_fail(int code, const struct err *err)
@@ -83,18 +92,27 @@ const cJSON *cmd_list(const cJSON *answer, const char *key)
 	return NULL;
 }
 
+void cmd_print_line(const char *fmt, ...)
+{
+	char *safe;
+	va_list ap;
+
+	va_start(ap, fmt);
+	safe = make_safe(fmt, ap);
+	va_end(ap);
+	printf("%s\n", safe);
+	free(safe);
+}
+
 int cmd_print_done(const char *what, const cJSON *answer, const char *key)
 {
 	const char *text = field_text(answer, key);
-	char *safe;
 
 	if (*text == '\0') {
 		complain(key, "text");
 		return EX_SOFTWARE;
 	}
-	safe = human_text(text, NULL);
-	printf("%s %s\n", what, safe);
-	free(safe);
+	cmd_print_line("%s %s", what, text);
 	return EX_OK;
 }
 

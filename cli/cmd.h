@@ -54,6 +54,9 @@ int cmd_show(const struct cli *cli, const struct client_request *request,
 /* The list `key` of an answer; NULL after saying that it is not there. */
 const cJSON *cmd_list(const cJSON *answer, const char *key);
 
+/* A line on standard output; what a server said in it cannot write to the terminal. */
+void cmd_print_line(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 /* Prints what was done to whom: `what` and the text `key` of the answer. Returns the exit code. */
 int cmd_print_done(const char *what, const cJSON *answer, const char *key);
 

@@ -7,7 +7,6 @@
 #include "agent/options.h"
 #include "cli/args.h"
 #include "cli/cmd.h"
-#include "cli/human.h"
 #include "common/file_io.h"
 #include "common/json_doc.h"
 #include "common/xmem.h"
@@ -81,10 +80,7 @@ static int run(const struct cli *cli, const void *base, const cJSON *operands)
 	if (cli->json) {
 		print_json(path, program->name, good ? NULL : err.text);
 	} else if (good) {
-		char *safe = human_text(path, NULL);
-
-		printf("%s: good\n", safe);
-		free(safe);
+		cmd_print_line("%s: good", path);
 	}
 	if (good)
 		return EX_OK;

@@ -222,7 +222,11 @@ static int finish(const struct cli *cli, const struct options *o, const cJSON *m
 		cmd_print_json(answer);
 	if (code != EX_OK)
 		return cmd_fail(code, &err);
-	return judge(models, commands, o->wait);
+	code = judge(models, commands, o->wait);
+	if (!field_true(answer->tree, "truncated"))
+		return code;
+	cmd_note("more models match than one request may name; repeat it for the others");
+	return EXIT_FAILURE;
 }
 
 static int run(const struct cli *cli, const void *base, const cJSON *operands)

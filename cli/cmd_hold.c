@@ -54,10 +54,10 @@ static int show(const cJSON *answer)
 
 	if (models == NULL)
 		return EX_SOFTWARE;
-	printf("held for %s: %s\n", human_duration(field_int(answer, "left_ms"), left),
-	       field_text(answer, "id"));
+	cmd_print_line("held for %s: %s", human_duration(field_int(answer, "left_ms"), left),
+		       field_text(answer, "id"));
 	cJSON_ArrayForEach (model, models)
-		printf("  %s\n", cJSON_GetStringValue(model));
+		cmd_print_line("  %s", field_string(model));
 	if (models->child == NULL)
 		printf("  nothing on this host yet; what comes is held\n");
 	return EX_OK;

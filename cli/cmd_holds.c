@@ -32,7 +32,7 @@ static int show(const cJSON *answer)
 		if (models == NULL || models->child == NULL)
 			add(t, hold, "");
 		cJSON_ArrayForEach (model, models)
-			add(t, hold, cJSON_GetStringValue(model));
+			add(t, hold, field_string(model));
 	}
 	cmd_print_table(t, "holds");
 	return EX_OK;

@@ -9,15 +9,16 @@
 static int show(const cJSON *answer)
 {
 	const char *open = field_text(answer, "open"), *who = field_text(answer, "processes");
+	const char *model = field_text(answer, "model"), *why = field_text(answer, "why");
 
 	if (*open == '\0')
 		return EX_SOFTWARE;
-	printf("%s: open: %s", field_text(answer, "model"), open);
-	if (*field_text(answer, "why") != '\0')
-		printf(" (%s)", field_text(answer, "why"));
-	printf("\n");
+	if (*why != '\0')
+		cmd_print_line("%s: open: %s (%s)", model, open, why);
+	else
+		cmd_print_line("%s: open: %s", model, open);
 	if (*who != '\0')
-		printf("  by %s\n", who);
+		cmd_print_line("  by %s", who);
 	else if (strcmp(open, "yes") == 0)
 		printf("  by a process that this agent cannot see\n");
 	return EX_OK;

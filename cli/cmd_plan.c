@@ -1,7 +1,6 @@
 /* larderctl plan: what a cycle would do now, and why. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -40,12 +39,9 @@ static void print_state(const cJSON *answer)
 		printf("Automatic eviction is disabled: nothing of this will be done.\n");
 	else if (field_true(answer, "dry_run"))
 		printf("Dry run: this will be logged, and nothing of it done.\n");
-	else if (*why != '\0') {
-		char *safe = human_text(why, NULL);
-
-		printf("Observing, nothing is issued now: %s.\n", safe);
-		free(safe);
-	} else
+	else if (*why != '\0')
+		cmd_print_line("Observing, nothing is issued now: %s.", why);
+	else
 		printf("Enabled: the next cycle will do this.\n");
 }
 

@@ -3,11 +3,14 @@
 
 #include "common/json_doc.h"
 
+const char *field_string(const cJSON *item)
+{
+	return cJSON_IsString(item) ? item->valuestring : "";
+}
+
 const char *field_text(const cJSON *object, const char *key)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-
-	return cJSON_IsString(item) ? item->valuestring : "";
+	return field_string(cJSON_GetObjectItemCaseSensitive(object, key));
 }
 
 int64_t field_int(const cJSON *object, const char *key)

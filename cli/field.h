@@ -12,6 +12,9 @@
 /* The text, or "". Borrowed. */
 const char *field_text(const cJSON *object, const char *key);
 
+/* The same of an item of a list. */
+const char *field_string(const cJSON *item);
+
 /* The integer; -1 when there is none. */
 int64_t field_int(const cJSON *object, const char *key);
 

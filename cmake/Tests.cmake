@@ -34,3 +34,9 @@ larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)
 foreach(stem dir_remove hf_remove)
 	target_link_options(test_${stem} PRIVATE -Wl,--wrap=fsync)
 endforeach()
+
+# Preloaded into a Redis whose clock jumps: without the sanitizers, which Redis does not have.
+add_library(clock_shift MODULE tests/integration/clock_shift.c)
+target_compile_options(clock_shift PRIVATE -fno-sanitize=all)
+target_link_options(clock_shift PRIVATE -fno-sanitize=all)
+target_link_libraries(clock_shift PRIVATE larder_warnings)

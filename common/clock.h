@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 
+/* So far Redis' clock and one of ours may run apart between two looks; more is a jump. */
+#define CLOCK_JUMP_MS 60000
+
 /* CLOCK_BOOTTIME in milliseconds: runs on while the machine sleeps, never jumps. */
 struct mono {
 	int64_t ms;

@@ -10,6 +10,9 @@
 
 #include "common/err.h"
 
+/* No leader gives a command more time than this (coordinator setting command_ttl). */
+#define COMMAND_TTL_MAX_MS 86400000
+
 #define COMMAND_ID_MAX	   40
 #define COMMAND_GENERATION 16 /* hexadecimal digits at most */
 #define COMMAND_TEXT_MAX   256

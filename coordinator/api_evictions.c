@@ -26,7 +26,7 @@ struct manual {
 	uint64_t cycle;
 	cJSON *commands; /* the answer */
 	size_t matches, batches;
-	bool surveyed;
+	bool surveyed, truncated;
 	const char *why;
 };
 
@@ -69,6 +69,7 @@ static void finish(struct manual *m)
 		json = cJSON_CreateObject();
 		cJSON_AddItemToObject(json, "commands", m->commands);
 		m->commands = NULL;
+		cJSON_AddBoolToObject(json, "truncated", m->truncated);
 		http_reply_json(m->req, 202, json);
 	}
 	cJSON_Delete(m->commands);
@@ -117,11 +118,16 @@ static void take(struct manual *m, const struct cluster_node *node,
 		 const struct cluster_model *model, const char *name, int64_t now_ms,
 		 struct issue_batch **batch)
 {
-	const char *why = obstacle(m, node, model, name, now_ms);
+	const char *why;
 
-	if (!matches_any(m->models, name) || m->matches >= MATCHES_MAX)
+	if (!matches_any(m->models, name))
 		return;
+	if (m->matches == MATCHES_MAX) {
+		m->truncated = true;
+		return;
+	}
 	m->matches++;
+	why = obstacle(m, node, model, name, now_ms);
 	if (why != NULL) {
 		add_answer(m, node->name, name, NULL, why, 0);
 		return;

@@ -3,8 +3,7 @@
 
 #include <stddef.h>
 
-#define CLOCK_JUMP_MS 60000
-#define STALL_MS      10000
+#define STALL_MS 10000
 
 void caution_start(struct caution *caution, int64_t hold_off_ms, struct mono now)
 {

@@ -13,9 +13,6 @@
 #include "coordinator/copies.h"
 #include "coordinator/leader.h"
 
-/* No leader gives a command more time than this (coordinator setting command_ttl). */
-#define LONGEST_TTL_MS 86400000
-
 struct issue_batch *issue_batch_new(struct coordinator *c, const char *node,
 				    const char *incarnation, uint64_t cycle)
 {
@@ -175,7 +172,7 @@ void issue_send(struct issue_batch *batch)
 	redis_args_add_int(&args, leader_epoch(c->leader));
 	redis_args_add(&args, batch->incarnation);
 	redis_args_add_int(&args, c->options.command_ttl_ms);
-	redis_args_add_int(&args, LONGEST_TTL_MS);
+	redis_args_add_int(&args, COMMAND_TTL_MAX_MS);
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct issue_item *item = &batch->items[i];
 

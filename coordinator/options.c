@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/command.h"
 #include "common/json_doc.h"
 
 #define ROW(name)    .key = #name, .offset = offsetof(struct coordinator_options, name)
@@ -40,7 +41,8 @@ static const struct setting settings[] = {
 	 .help = "plan and log, never issue an automatic command"},
 	{ROW_MS(hold_off), .type = SETTING_DURATION, .flags = SETTING_RELOAD, .def = "30s",
 	 .min = 0, .max = DAY_MS,
-	 .help = "observe only for this long after start, a new leadership, or Redis coming back"},
+	 .help = "observe only for this long after start, a new leadership, Redis coming back, a "
+		 "jump of its clock, or a stall"},
 	{ROW(max_evictions_per_cycle), .type = SETTING_INT,
 	 .flags = SETTING_RELOAD | SETTING_NULLABLE, .min = 1, .max = INT64_C(1) << 40,
 	 .help = "evict at most this many models in one cycle"},
@@ -50,7 +52,8 @@ static const struct setting settings[] = {
 	 .min = 500, .max = DAY_MS,
 	 .help = "a node whose heartbeat is older is not live: it gets no commands"},
 	{ROW_MS(command_ttl), .type = SETTING_DURATION, .flags = SETTING_RELOAD, .def = "10m",
-	 .min = 1000, .max = DAY_MS, .help = "a command that is not executed by then is void"},
+	 .min = 1000, .max = COMMAND_TTL_MAX_MS,
+	 .help = "a command that is not executed by then is void"},
 	{ROW_MS(lease), .type = SETTING_DURATION, .def = "3s", .min = 1000, .max = 60000,
 	 .help = "how long a leadership lasts when it is not renewed"},
 	{ROW(advertise), .type = SETTING_STRING, .flags = SETTING_NULLABLE,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/command.h"
 #include "common/keys.h"
 #include "common/log.h"
@@ -111,8 +112,8 @@ static void finish_state(struct reading *rd, struct cluster_node *node)
 {
 	int64_t age = rd->want.now_ms - node->heartbeat_ms, most = rd->want.node_timeout_ms;
 
-	/* One of the future is from before Redis' clock went back. */
-	node->live = node->heartbeat_ms > 0 && age < most && age > -most;
+	/* One from the future was before Redis' clock was set back. */
+	node->live = node->heartbeat_ms > 0 && age < most && age > -CLOCK_JUMP_MS;
 }
 
 static bool reads_all_fields(const struct reading *rd)

@@ -6,15 +6,17 @@
 -- KEYS  1 larder:{N}   2 larder:{N}:lru   3 larder:{N}:size   4 larder:{N}:cmd   5 larder:{N}:hold
 --       6 larder:{N}:holders
 -- ARGV  1 incarnation  2 node  3 pressure channel  4 DOWNLOADED models the agent has
---       5 bytes it wants freed
+--       5 bytes it wants freed  6 what it takes for Redis' clock, in ms; 0 when it does not know
 --       then F and F pairs field, value for the node's hash
 --       then T and T pairs age in ms, model (last uses)
 --       then H and H times: ms from now (0: released), model, "source: who" (holds)
 -- Returns {"OK", now in ms, model, command, model, command, ...}
 --      or {"UNKNOWN"}: register first     or {"RESYNC"}: the keys disagree with the agent
+--      or {"CLOCK"}: Redis' clock has jumped since the agent heard it; begin again
 local PRESSURE_REPEAT_MS = 30000
 local LIST_MAX = 3000 -- unpack takes less than 8,000 values
 local NUMBER_MAX = 2 ^ 63
+local JUMP_MS = 60000
 local ZADD_VALUES = 28 -- with what goes before them 32: up to there Redis reuses its arguments
 
 -- Every node runs this every few seconds. ARGV is handed on in place, and '%d' (exact up to 2^63)
@@ -34,7 +36,7 @@ local function number(i)
 end
 
 -- Each list begins after its own length.
-local at = 6
+local at = 7
 local function next_list(width)
 	local count = number(at)
 	local first, last = at + 1, at + width * count
@@ -45,7 +47,7 @@ local function next_list(width)
 	return first, last
 end
 
-local models, want = number(4), number(5)
+local models, want, heard = number(4), number(5), number(6)
 local field, last_field = next_list(2)
 local use, last_use = next_list(2)
 local hold, last_hold = next_list(3)
@@ -62,6 +64,10 @@ end
 local state = call('HMGET', KEYS[1], 'inc', 'loading')
 if state[1] ~= ARGV[1] or state[2] then
 	return {'UNKNOWN'}
+end
+-- What was told before is on another clock. Without a heartbeat on the new one, no leader acts on it.
+if heard > 0 and math.abs(now - heard) > JUMP_MS then
+	return {'CLOCK'}
 end
 local agrees = call('ZCARD', KEYS[2]) == models and call('HLEN', KEYS[3]) == models
 local commands = call('HGETALL', KEYS[4])

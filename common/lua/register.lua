@@ -2,20 +2,26 @@
 -- A whole registration may come in several calls: until the last one the node is "loading" and gets
 -- no commands. It has an incarnation of its own, so that nothing that was said before it, and comes
 -- late, is taken for a part of it. It replaces size and state, whatever stands there; holds stay, if
--- they are holds, until beats tell them anew. A last use never goes backwards: what Redis knew before is kept where it is
--- later. An error has changed nothing.
+-- they are holds, until beats tell them anew. A last use never goes backwards: what Redis knew
+-- before is kept where it is later. An error has changed nothing.
+--
+-- When Redis' clock has jumped, all that it knew is on another clock: a whole registration takes it
+-- along when the jump was forward, and for just used when it was back.
 --
 -- KEYS  1 larder:{N}  2 larder:{N}:lru  3 larder:{N}:size  4 larder:{N}:state  5 larder:{N}:hold
 --       6 larder:{N}:lru:before (exists only during a registration)  7 larder:{N}:holders
 -- ARGV  1 incarnation  2 first call of a whole registration (1 or 0)
 --       3 last call of it, or differences (1 or 0)
+--       4 what the agent takes for Redis' clock, in ms; 0 when it does not know
 --       then F and F pairs field, value for the node's hash
 --       then P and P times: model, age in ms, "bytes generation source", status ("" for DOWNLOADED)
 --       then D and D models that are gone
 -- Returns {"OK", now in ms} or {"UNKNOWN"}: another agent or no registration, begin again
+--      or {"CLOCK"}: Redis' clock has jumped since the agent heard it; begin again
 local SAME_USE_MS = 1000 -- an age that was rounded on its way does not count as a new use
 local FIELDS_MAX = 3000 -- unpack takes less than 8,000 values
 local NUMBER_MAX = 2 ^ 63
+local JUMP_MS = 60000
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -38,6 +44,8 @@ local function take_number(least, most)
 	return number
 end
 
+local heard = take_number(0)
+local jump = heard > 0 and math.abs(now - heard) > JUMP_MS and now - heard or 0
 local fields = {'hb', now_text}
 for _ = 1, take_number(0, FIELDS_MAX) do
 	fields[#fields + 1] = take()
@@ -60,6 +68,9 @@ redis.call('ZCARD', KEYS[6])
 if not first then
 	if state[1] ~= ARGV[1] then
 		return {'UNKNOWN'}
+	end
+	if jump ~= 0 then
+		return {'CLOCK'}
 	end
 	-- Errors when they are of another type.
 	redis.call('HLEN', KEYS[3])
@@ -88,7 +99,7 @@ for _, new in ipairs(found) do
 		local score = now - new.age
 		local before = redis.call('ZSCORE', KEYS[6], new.model) or
 			redis.call('ZSCORE', KEYS[2], new.model)
-		before = math.min(now, tonumber(before or 0))
+		before = math.min(now, tonumber(before or 0) + math.max(0, jump))
 		if before > score - SAME_USE_MS then
 			score = before
 		end

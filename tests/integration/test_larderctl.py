@@ -1,8 +1,11 @@
 """larderctl: every command, its tables, its JSON, its exit status."""
 
 import getpass
+import http.server
+import json
 import os
 import re
+import threading
 
 import pytest
 
@@ -353,6 +356,44 @@ def test_text_from_elsewhere_cannot_write_to_the_terminal(cluster, ctl):
     assert ctl.good("pins", "-o", "json").json["pins"][0]["why"] == why
 
 
+STRANGE = {
+    "holds": [{"id": "\x1b[2J", "models": [7, None, "hf:\x1b[2J"]}, {"models": "x"}],
+    "models": [7, None, "hf:\x1b[2J"],
+    "id": "\x1b[2J",
+    "model": "\x1b[2J",
+    "open": "\x1b[2J",
+    "why": "\x1b[2J",
+    "processes": "\x1b[2J",
+}
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Answers everything with what no agent says."""
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = json.dumps(STRANGE).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("argv", [["holds"], ["hold", "hf:a@1"], ["inuse", "hf:a@1"]], ids=str)
+def test_answers_of_a_stranger(ctl, argv):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        result = ctl.good(*argv, "--agent", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert "\x1b" not in result.out and r"\x1b[2J" in result.out
+
+
 # ---- evictions and their history ----
 
 
@@ -413,6 +454,23 @@ def test_evict_what_is_not_there(ctl, two_nodes):
     assert result.code == 1
     assert "larderctl: no such model on these nodes: hf:acme/z@*\n" in result.err
     assert {row["OUTCOME"] for row in result.rows} == {"deleted"}, "the others go"
+
+
+def test_evict_more_than_one_request_may_name(cluster, ctl):
+    """What was left out is said."""
+    db = cluster.db
+    models = {f"hf:acme/m{i}@aaaaaaaaaaaa": i for i in range(10001)}
+    db.sadd("larder:nodes", "n1")
+    db.hset("larder:{n1}", mapping={"inc": "00000000", "hb": int(db.time()[0] * 1000) - 3600000})
+    db.zadd("larder:{n1}:lru", models)
+    ctl.coordinator = cluster.coordinator().wait_leads()
+    result = ctl("-o", "json", "evict", "hf:acme/*")
+    assert (result.code, result.json["truncated"], len(result.json["commands"])) == (1, True, 10000)
+    assert "more models match" in result.err
+    db.zrem("larder:{n1}:lru", "hf:acme/m5@aaaaaaaaaaaa")
+    result = ctl("-o", "json", "evict", "hf:acme/*")
+    assert (result.json["truncated"], len(result.json["commands"])) == (False, 10000)
+    assert "more models match" not in result.err
 
 
 def test_evict_what_is_in_use(cluster, ctl, root):

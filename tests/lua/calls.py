@@ -126,9 +126,9 @@ class Node:
 
     # ---- the scripts ----
 
-    def register_args(self, found=(), gone=(), first=False, last=True, fields=(), inc=None):
-        return [inc or self.inc, int(first), int(last), len(fields), *flat(fields), len(found),
-                *flat(f.args() for f in found), len(gone), *gone]
+    def register_args(self, found=(), gone=(), first=False, last=True, fields=(), inc=None, heard=0):
+        return [inc or self.inc, int(first), int(last), heard, len(fields), *flat(fields),
+                len(found), *flat(f.args() for f in found), len(gone), *gone]
 
     def register(self, found=(), gone=(), **how):
         return self.raw("register", self.register_args(found, gone, **how))
@@ -141,11 +141,11 @@ class Node:
             assert answer[0] == "OK", answer
         return int(answer[1])
 
-    def beat_args(self, models=None, want=0, fields=(), uses=(), holds=(), inc=None):
+    def beat_args(self, models=None, want=0, fields=(), uses=(), holds=(), inc=None, heard=0):
         """`uses` and `holds` are pairs of ms, model; who holds it is made up, or a third."""
         holds = [(*hold, f"hold: {hold[1]}")[:3] for hold in holds]
         models = self.db.zcard(self.lru) if models is None else models
-        return [inc or self.inc, self.name, self.pressure, models, want, len(fields),
+        return [inc or self.inc, self.name, self.pressure, models, want, heard, len(fields),
                 *flat(fields), len(uses), *flat(uses), len(holds), *flat(holds)]
 
     def beat(self, *args, **how):

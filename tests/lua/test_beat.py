@@ -47,6 +47,19 @@ def test_unknown(db, node):
     assert db.keys() == []
 
 
+@pytest.mark.parametrize("off", [61_000, -61_000, 8 * DAY])
+def test_clock_that_has_jumped(db, node, off):
+    """No heartbeat, and no use, from before it."""
+    before = dump(db)
+    assert node.beat(2, want=5, uses=[(0, A)], holds=[(HOUR, A)], heard=clock(db) + off) == ["CLOCK"]
+    assert dump(db) == before
+
+
+@pytest.mark.parametrize("off", [0, 59_000, -59_000])
+def test_clock_that_runs_apart_a_little(db, node, off):
+    assert node.beat(2, heard=clock(db) + off)[0] == "OK"
+
+
 @pytest.mark.parametrize("models", [0, 1, 3, 2**53])
 def test_resync_when_the_count_differs(node, models):
     assert node.beat(models) == ["RESYNC"]

@@ -103,9 +103,9 @@ def test_a_wrong_type_that_has_been_removed(db):
 
 # By position, those that must be numbers; the calls are those of `filled`.
 NUMBERS = {
-    "beat": [3, 4, 5, 8, 9, 11, 12, 15],
-    "register": [3, 6, 8, 12, 15],
-    "register whole": [3, 4, 6, 9],
+    "beat": [3, 4, 5, 6, 9, 10, 12, 13, 16],
+    "register": [3, 4, 7, 9, 13, 16],
+    "register whole": [3, 4, 5, 7, 10],
     "issue": [1, 3, 4, 7, 12],
     "confirm": [4, 8, 14, 18, 24, 28],
     "elect": [2, 3],
@@ -137,7 +137,7 @@ def test_an_argument_that_is_no_number(db, listener, script, text):
     assert listener.heard() == []
 
 
-COUNTS = {"beat": [5, 8, 11], "register": [3, 6, 15], "register whole": [3, 4, 9]}
+COUNTS = {"beat": [6, 9, 12], "register": [4, 7, 16], "register whole": [4, 5, 10]}
 
 
 @pytest.mark.parametrize("script", COUNTS)
@@ -249,7 +249,7 @@ def test_errors_say_what_they_found_and_not_all_of_it(db):
     node = Node(db)
     node.register([Found(A, DAY)], first=True)
     error = fails(db, lambda: node.beat(1, uses=[("y" * 100_000, A)]))
-    assert "argument 8 is no whole number: yyyy" in error and len(error) < 300
+    assert "argument 9 is no whole number: yyyy" in error and len(error) < 300
     error = fails(db, lambda: node.confirm(Receipt("z" * 100_000, A)))
     assert "the number of a receipt" in error and len(error) < 300
 

@@ -214,6 +214,35 @@ def test_redis_has_lost_everything(db, node):
     assert abs(node.score(A) - used) <= 1000
 
 
+@pytest.mark.parametrize("jump", [61_000, -61_000, 8 * DAY])
+def test_differences_after_a_jump_of_the_clock(db, node, jump):
+    """What they say would be on another clock than the rest: the agent begins again."""
+    node.register([Found(A, HOUR)], first=True)
+    before = dump(db)
+    assert node.register([Found(B)], heard=clock(db) - jump) == ["CLOCK"]
+    assert dump(db) == before
+    assert node.register([Found(B)], heard=clock(db) + 59_000)[0] == "OK"
+
+
+def test_a_jump_forward_takes_along_what_was_known(db, node):
+    """Redis knows of a later use than the agent, an hour before the clock jumped."""
+    node.register([Found(A, HOUR), Found(B, 3 * DAY), Found(C, HOUR)], first=True)
+    db.zadd(node.lru, {m: node.score(m) - 8 * DAY for m in (A, B, C)})
+    answer = node.register([Found(A, 9 * DAY), Found(B, 2 * DAY), Found(C, 9 * DAY)], first=True,
+                           heard=clock(db) - 8 * DAY)
+    idle = {m: int(answer[1]) - node.score(m) for m in (A, B, C)}
+    assert abs(idle[A] - HOUR) < 60_000 and abs(idle[C] - HOUR) < 60_000
+    assert idle[B] == 2 * DAY
+
+
+def test_a_jump_back_lets_nothing_look_older(db, node):
+    node.register([Found(A, HOUR), Found(B, 9 * DAY)], first=True)
+    db.zadd(node.lru, {m: node.score(m) + 8 * DAY for m in (A, B)})
+    now = int(node.register([Found(A, HOUR), Found(B, 9 * DAY)], first=True,
+                            heard=clock(db) + 8 * DAY)[1])
+    assert node.score(A) == now and DAY - 60_000 < now - node.score(B) <= DAY
+
+
 def test_no_use_is_in_the_future(db, node):
     """Redis' clock went back, or somebody wrote there."""
     node.register([Found(A, HOUR), Found(B, HOUR), Found(C, HOUR)], first=True)

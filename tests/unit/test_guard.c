@@ -54,6 +54,11 @@ static void too_late(struct scene *s)
 	s->command.deadline_ms = NOW;
 }
 
+static void other_clock(struct scene *s)
+{
+	s->command.deadline_ms = NOW + COMMAND_TTL_MAX_MS + CLOCK_JUMP_MS + 1;
+}
+
 static void no_model(struct scene *s)
 {
 	s->facts.model = NULL;
@@ -143,6 +148,7 @@ static const struct {
 	{old_epoch, GUARD_REFUSE, "epoch"},
 	{no_clock, GUARD_WAIT, "clock"},
 	{too_late, GUARD_REFUSE, "deadline"},
+	{other_clock, GUARD_REFUSE, "clock: the command is from before"},
 	{no_model, GUARD_GONE, ""},
 	{removing, GUARD_WAIT, "under way"},
 	{root_refuses, GUARD_REFUSE, "root: report_only is set"},

@@ -31,6 +31,10 @@ class Cluster:
     def redis(self):
         return self._redis or self.redis_server()
 
+    def use_redis(self, **options):
+        """Another one than `redis` would be, for all that is started from now on."""
+        self._redis = self.redis_server(**options)
+
     def redis_server(self, **options):
         """The first is the one that is meant where none is named."""
         server = RedisServer(self.directory, f"redis{len(self.servers) or ''}", **options)

@@ -28,7 +28,7 @@ class RedisServer:
     port speaks TLS; who connects needs no certificate unless `extra` says so.
     """
 
-    def __init__(self, directory, name="redis", extra=(), tls=None):
+    def __init__(self, directory, name="redis", extra=(), tls=None, env=None):
         self.directory = pathlib.Path(directory)
         # A unix socket's path holds at most 107 bytes, which a test's directory may exceed.
         self.short = pathlib.Path(tempfile.mkdtemp(prefix="larder-redis-"))
@@ -37,12 +37,13 @@ class RedisServer:
         self.tls = tls
         self.name = name
         self.extra = list(extra)
+        self.env = env
         self.process = None
 
     def start(self):
         for _ in range(TRIES):
             port = self.port or free_port()
-            self.process = Process(self.name, self._argv(port), self.directory)
+            self.process = Process(self.name, self._argv(port), self.directory, self.env)
             self.process.start()
             if self._came_up():
                 self.port = port

@@ -1,0 +1,154 @@
+"""Redis' clock jumps, while the connections stay: nothing may look older than it is."""
+
+import signal
+import struct
+
+import pytest
+
+from larder.caches import Cache
+from larder.daemons import binary
+from larder.wait import wait_until
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+# Less than that after which a node is forgotten.
+JUMP_MS = 6 * DAY_MS
+OLD = {"unused_threshold": "5d", "min_age": "1s"}
+JUMPED = r"event=-registration reason=\"Redis' clock has jumped\""
+ONE = {"max_models": 1, "min_age": "0s"}
+
+
+class Clock:
+    """Redis' clock, which can be set."""
+
+    def __init__(self, path):
+        self.path = path
+        self.path.write_bytes(struct.pack("=q", 0))
+
+    @property
+    def env(self):
+        return {"LD_PRELOAD": binary("libclock_shift.so"), "SHIFT_FILE": self.path}
+
+    def jump(self, ms):
+        """In place: Redis has the file mapped."""
+        with open(self.path, "r+b") as file:
+            now = struct.unpack("=q", file.read())[0]
+            file.seek(0)
+            file.write(struct.pack("=q", now + ms))
+
+
+@pytest.fixture
+def clock(cluster, directory):
+    clock = Clock(directory / "shift")
+    cluster.use_redis(env=clock.env)
+    return clock
+
+
+def redis_ms(cluster):
+    seconds, micros = cluster.db.time()
+    return seconds * 1000 + micros // 1000
+
+
+def idle_ms(cluster, model, node="n1"):
+    """For how long it has not been used, as the coordinator sees it."""
+    score = cluster.db.zscore(f"larder:{{{node}}}:lru", model)
+    return None if score is None else redis_ms(cluster) - score
+
+
+def live(coordinator):
+    return {n["node"] for n in coordinator.http.get_json("/v1/nodes")["nodes"] if n["live"]}
+
+
+def redis_knows(cluster, *models):
+    wait_until(lambda: all(idle_ms(cluster, m) for m in models), what=f"Redis knows {models}")
+
+
+def test_jump_forward(cluster, clock, root):
+    """What was idle for an hour has been idle for an hour, on any clock."""
+    name = Cache(root, age=3600).model("acme/llama")
+    agent, coordinator = cluster.pair(root, policy=OLD)
+    redis_knows(cluster, name)
+    assert coordinator.demand_cycle()["planned"] == {}
+    clock.jump(JUMP_MS)
+    # Whether before the agent has told anew or after it.
+    assert coordinator.demand_cycle()["planned"] == {}
+    agent.wait_log(JUMPED)
+    wait_until(lambda: live(coordinator) == {"n1"}, what="it is told anew")
+    assert coordinator.demand_cycle()["planned"] == {}
+    assert HOUR_MS <= idle_ms(cluster, name) < 2 * HOUR_MS
+    assert coordinator.evictions() == []
+
+
+def test_jump_forward_of_a_node_that_sleeps(cluster, clock, root, directory):
+    """Its agent cannot tell anew: it is left alone until it does."""
+    other = directory / "other"
+    name, slow = Cache(root, age=3600).model("acme/llama"), Cache(other, age=3600).model("acme/bert")
+    coordinator = cluster.coordinator(policy=OLD)
+    cluster.agent(root).wait_ready()
+    sleeper = cluster.agent(other, name="n2").wait_ready()
+    redis_knows(cluster, name)
+    wait_until(lambda: idle_ms(cluster, slow, "n2"), what="Redis knows the sleeper's")
+    sleeper.process.signal(signal.SIGSTOP)
+    clock.jump(JUMP_MS)
+    wait_until(lambda: live(coordinator) == {"n1"}, what="the other one is told anew")
+    assert coordinator.demand_cycle()["planned"] == {}
+    assert idle_ms(cluster, slow, "n2") > JUMP_MS
+    sleeper.process.signal(signal.SIGCONT)
+    wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="it is awake")
+    assert idle_ms(cluster, slow, "n2") < 2 * HOUR_MS
+    assert coordinator.demand_cycle()["planned"] == {}
+    assert coordinator.evictions() == []
+
+
+def test_jump_forward_keeps_holds(cluster, clock, root):
+    name = Cache(root, age=3600).model("acme/llama")
+    agent, _ = cluster.pair(root)
+    redis_knows(cluster, name)
+    assert agent.http.post("/v1/holds", {"model": name, "ttl": "1h"}).status == 200
+
+    def left():
+        return cluster.db.zscore("larder:{n1}:hold", name) - redis_ms(cluster)
+
+    wait_until(lambda: cluster.db.zscore("larder:{n1}:hold", name), what="the hold is told")
+    clock.jump(JUMP_MS)
+    wait_until(lambda: left() > 0, what="the hold is told anew")
+    assert left() <= HOUR_MS
+
+
+def test_jump_back(cluster, clock, root, directory):
+    """Models do not wait until the clock has caught up; silent nodes do not count as alive."""
+    cache, other = Cache(root, age=3600), directory / "other"
+    names = [cache.model("acme/llama"), cache.model("acme/bert")]
+    Cache(other).model("acme/silent")
+    coordinator = cluster.coordinator(policy=ONE)
+    coordinator.reload(enabled=False)
+    agent = cluster.agent(root).wait_ready()
+    silent = cluster.agent(other, name="n2").wait_ready()
+    redis_knows(cluster, *names)
+    silent.process.signal(signal.SIGSTOP)
+    clock.jump(-JUMP_MS)
+    agent.wait_log(JUMPED)
+    wait_until(lambda: all(idle_ms(cluster, n) >= 0 for n in names), what="they are told anew")
+    wait_until(lambda: live(coordinator) == {"n1"}, what="one node is alive")
+    coordinator.reload(enabled=True)
+    coordinator.demand_cycle()
+    wait_until(lambda: len(coordinator.evictions()) == 1, what="one is evicted")
+    silent.process.signal(signal.SIGCONT)
+    wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="both are alive")
+
+
+def test_order_from_before_a_jump_back(cluster, clock, root):
+    """It may be older than a use which, on the clock of now, was before what the order saw."""
+    name = Cache(root, age=3600).model("acme/llama")
+    agent, _ = cluster.pair(root)
+    redis_knows(cluster, name)
+    agent.process.signal(signal.SIGSTOP)
+    command = cluster.order(name)
+    assert command["outcome"] == "issued"
+    clock.jump(-JUMP_MS)
+    agent.process.signal(signal.SIGCONT)
+    receipt = cluster.receipt(command["id"])
+    assert (receipt["outcome"], receipt["why"][:6]) == ("refused", "clock:"), receipt
+    # What is asked for on the new clock is done.
+    wait_until(lambda: idle_ms(cluster, name) >= 0, what="it is told anew")
+    assert cluster.evict(name)["outcome"] == "deleted"
