@@ -6,10 +6,11 @@ import json
 import os
 import re
 import threading
+import time
 
 import pytest
 
-from larder.caches import A, Cache
+from larder.caches import A, DAY, Cache
 from larder.ctl import Ctl, table
 from larder.models import MODEL_BYTES, fill, on_disk, weights
 from larder.redis_server import free_port
@@ -311,6 +312,86 @@ def test_plan(cluster, ctl, root):
     coordinator.reload(dry_run=False, enabled=False)
     assert ctl.good("plan").out.startswith("Automatic eviction is disabled")
     assert "left alone: 1 of 1" in ctl.good("plan", "--node", "n9").out
+
+
+@pytest.fixture
+def explained(cluster, ctl, root):
+    """
+    "a" is idle, somebody asked for "b", "c" is held, "d" was found open; no more than one is to stay.
+    {key: name}
+    """
+    names = fill(root, {"a": 30, "b": 20, "c": 10, "d": 9})
+    ctl.coordinator = cluster.coordinator(dry_run=True, policy={"max_models": 1})
+    ctl.agent = agent = cluster.agent(root, watch="off").wait_ready()
+    ctl.coordinator.wait_models(4)
+    assert agent.touch(names["b"]).status == 200
+    hold = {"model": names["c"], "ttl": "1h", "who": "launcher"}
+    assert agent.http.post("/v1/holds", hold).status == 200
+    with open(weights(root, "d"), "rb"):
+        assert cluster.receipt(cluster.order(names["d"])["id"])["outcome"] == "refused"
+    wait_until(lambda: cluster.db.zcard("larder:{n1}:hold") == 2, what="Redis knows who holds them")
+    old = time.time() * 1000 - DAY * 1000
+    recent = [names[key] for key in "bcd"]
+    wait_until(lambda: all(cluster.lru()[n] > old for n in recent), what="Redis knows of their uses")
+    return names
+
+
+NOW = r"\d+(ms|s|m\d*s?)"
+HOLDERS = {"a": "-", "b": "-", "c": "hold: launcher", "d": "open: busy: model.safetensors is open"}
+
+
+def test_models_why(ctl, explained):
+    """When it was used last, who saw it, and who has it now."""
+    rows = {row["MODEL"]: row for row in ctl.good("models", "--why").rows}
+    by_key = {key: rows[name] for key, name in explained.items()}
+    seen = {key: row["USE KNOWN BY"] for key, row in by_key.items()}
+    assert seen == {"a": "atime", "b": "api", "c": "hold", "d": "open"}
+    assert {key: row["HELD BY"] for key, row in by_key.items()} == HOLDERS
+    assert re.fullmatch(r"30d(\d+h)?", by_key["a"]["IDLE"])
+    assert all(re.fullmatch(NOW, by_key[key]["IDLE"]) for key in "bcd"), rows
+    plain = ctl.good("models").rows
+    assert "USE KNOWN BY" not in plain[0] and "HELD BY" not in plain[0]
+
+
+def test_plan_why(ctl, explained):
+    ctl.coordinator.wait_victims(2)
+    _, victims, spared, targets = ctl.good("plan").out.split("\n\n")
+    first, second = table(victims.split("\n", 1)[1])
+    assert (first["MODEL"], first["USE KNOWN BY"]) == (explained["a"], "atime")
+    assert re.fullmatch(r"30d(\d+h)?", first["IDLE"])
+    assert (second["MODEL"], second["USE KNOWN BY"]) == (explained["b"], "api")
+    assert re.fullmatch(NOW, second["IDLE"])
+    rows = {row["MODEL"]: row for row in table(spared.split("\n", 1)[1])}
+    assert set(rows) == {explained["c"], explained["d"]}
+    for key, source in (("c", "hold"), ("d", "open")):
+        row = rows[explained[key]]
+        assert (row["USE KNOWN BY"], row["HELD BY"]) == (source, HOLDERS[key])
+        assert (row["WANTED BY"], row["SPARED BY"]) == ("count_limit", "held")
+        assert re.fullmatch(NOW, row["IDLE"])
+    (row,) = table(targets.split("\n", 1)[1])
+    assert (row["WANTED"], row["KEPT BY"]) == ("1", "held 2")
+
+
+@pytest.mark.mounts
+def test_plan_that_last_copies_block(disk, cluster, ctl):
+    """Neither so few models nor so much space is to be had: what is wanted, and what keeps it."""
+    root = disk.root()
+    names = fill(root, {"a": 30, "b": 20, "c": 10})
+    floor = disk.available() + MODEL_BYTES
+    policy = {"max_models": 1, "min_copies": 1, "min_free_space_bytes": floor}
+    _, ctl.coordinator = cluster.pair(root, policy=policy)
+    ctl.coordinator.wait_models(3)
+    assert ctl.coordinator.demand_cycle()["spared"] == {"last_copy": 3}
+    targets = ctl.good("plan").out.split("\n\n")[-1]
+    rows = {row["RULE"]: row for row in table(targets.split("\n", 1)[1])}
+    count, space = rows["count_limit"], rows["disk_space"]
+    assert (count["WANTED"], count["REACHED"], count["KEPT BY"]) == ("1", "3", "last_copy 3")
+    assert space["KEPT BY"] == "last_copy 3.0 MiB"
+    targets = {row["rule"]: row for row in ctl.coordinator.plan()["targets_not_reached"]}
+    assert targets["count_limit"]["blocked"] == {"last_copy": 3}
+    assert targets["disk_space"]["blocked"] == {"last_copy": 3 * MODEL_BYTES}
+    assert targets["disk_space"]["wanted"] == floor > targets["disk_space"]["reached"]
+    assert on_disk(root, names) == {"a", "b", "c"}
 
 
 # ---- pins ----

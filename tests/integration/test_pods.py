@@ -206,8 +206,7 @@ def test_the_last_claim_lasts_for_its_time(watched, kube):
     kube.cut()
     wait_until(lambda: problem(agent) != "", what="the problem is shown")
     wait_free(agent, name)
-    # It was in use until then.
-    assert agent.models()[name]["source"] == "pod"
+    wait_until(lambda: agent.models()[name]["source"] == "pod", what="it was in use until then")
 
 
 def test_claims_survive_a_restart_without_the_api(watched, kube):

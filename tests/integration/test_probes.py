@@ -338,7 +338,6 @@ def test_counters(cache, make, node):
     vllm.serve(REPO, count=0.0, start=0)
     n = node(vllm.config())
     n.wait_state("fresh")
-    assert n.engine()["last_request_age_ms"] is None or n.engine()["restarts"] == 0
     vllm.metrics(count=10.0, start=1.79549e9)
     n.wait_engine("was asked", restarts=0)
     wait_until(lambda: n.engine()["last_request_age_ms"] is not None, what="a request is seen")
@@ -395,6 +394,27 @@ def test_failing_makes_nothing_idle(cache, make, node, failure):
         n.wait_state("fresh")
 
 
+OTHERS = (engines.Sglang, engines.Tgi, engines.Triton, engines.Ollama, engines.Llamacpp, engines.Nim)
+# What no engine says when it serves nothing.
+FAILURES_OF_ALL = ("slow", "truncated", "huge", "redirect", "error", "html", "null", "deep", "closed")
+REFUSED = {"refused": lambda e: e.everything({"error": "no"}, status=401)}
+
+
+@pytest.mark.parametrize("failure", (*FAILURES_OF_ALL, *REFUSED))
+def test_engines_of_other_kinds_fail_as_safely(cache, make, node, failure):
+    models = {kind.kind: cache.model(f"acme/{kind.kind}") for kind in OTHERS}
+    stand_ins = [make(kind, f"acme/{kind.kind}") for kind in OTHERS]
+    n = node(*[e.config(aliases={f"acme/{e.kind}": models[e.kind]}) for e in stand_ins])
+    for kind, model in models.items():
+        n.wait_held(model, by=kind)
+    for engine in stand_ins:
+        (FAILURES | REFUSED)[failure](engine)
+    for number, engine in enumerate(stand_ins):
+        n.wait_state("unauthorized" if failure == "refused" else "stale", number)
+        n.assert_kept(models[engine.kind])
+        assert n.agent.models()[models[engine.kind]]["held_by"] == f"{engine.kind} {engine.url}"
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_is_not_idle(cache, make, node, status):
     """It lives: what it served stays held for longer than the claim alone would last."""
@@ -441,6 +461,7 @@ def test_environment_gives_no_proxy(cluster, root, cache, make):
     vllm, proxy = make(engines.Vllm, REPO), make(engines.Vllm)
     agent = cluster.agent(root, engines=[vllm.config()], start=False, **FAST)
     agent.env = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), proxy.url)
+    agent.env |= {"no_proxy": "", "NO_PROXY": ""}
     agent.start().wait_ready()
     wait_until(lambda: agent.models()[model]["held_ms"] > 0, what="it is held")
     assert proxy.asked() == []
@@ -534,13 +555,32 @@ def test_strict_wants_to_understand(cache, make, node, failure):
 # ---- starts, restarts, ends ----
 
 
+class Gated(engines.Vllm):
+    """Answers once the test lets it."""
+
+    def __init__(self, *names):
+        self.gate = threading.Event()
+        super().__init__(*names)
+
+    def wait(self, seconds):
+        self.gate.wait(60)
+
+    def stop(self):
+        self.gate.set()
+        super().stop()
+
+
 def test_commands_wait_for_the_first_answers(cache, make, node):
     model = cache.model(REPO)
-    vllm = make(engines.Vllm)
-    vllm.say("/v1/models", {"data": [{"id": "chat", "root": REPO}]}, pause=2)
+    vllm = make(Gated, REPO)
     n = node(vllm.config())
     n.cluster.wait_lru(model)
-    n.assert_kept(model)
+    row = n.cluster.order(model)
+    assert row["outcome"] == "issued", row
+    n.agent.wait_log(f"command-heard .*id={row['id']}")
+    vllm.gate.set()
+    receipt = n.cluster.receipt(row["id"])
+    assert receipt["outcome"] == "refused" and receipt["why"].startswith("held: vllm"), receipt
 
 
 def test_first_answer_may_never_come(cache, make, node):
