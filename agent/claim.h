@@ -14,8 +14,10 @@
 #include "agent/use.h"
 #include "common/attributes.h"
 #include "common/clock.h"
+#include "common/model_name.h"
 
-#define CLAIM_ID_MAX   200
+/* The longest have a model's name in them. */
+#define CLAIM_ID_MAX   (MODEL_NAME_MAX + 64)
 #define CLAIM_WHO_MAX  160
 #define CLAIM_REFS_MAX 1024
 /* More are refused. Whoever may hold models must not crowd out what engines and pods say. */
