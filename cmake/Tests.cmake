@@ -34,3 +34,5 @@ larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)
 foreach(stem dir_remove hf_remove)
 	target_link_options(test_${stem} PRIVATE -Wl,--wrap=fsync)
 endforeach()
+# And one that cannot be read.
+target_link_options(test_hf_remove PRIVATE -Wl,--wrap=read)
