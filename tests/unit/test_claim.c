@@ -134,14 +134,14 @@ static void test_bounds(void **state)
 	/* What was left out may be any model. */
 	assert_true(claim_matches(claim, &facts));
 	claim_free(claim);
-	for (int i = 0; i < CLAIMS_HOLDS_MAX; i++) {
+	for (int i = 0; i < CLAIMS_MAX; i++) {
 		snprintf(text, sizeof(text), "%d", i);
 		assert_true(claims_set(&claims, make(text, USE_HOLD, 100, "o/n")));
 	}
 	assert_false(claims_set(&claims, make("one too many", USE_HOLD, 100, "o/n")));
 	assert_true(claims_set(&claims, make("7", USE_HOLD, 200, "o/n"))); /* a renewal is none */
 	/* However many callers hold, there is room for what is seen. */
-	for (int i = 0; i < CLAIMS_OTHERS_MAX; i++) {
+	for (int i = 0; i < CLAIMS_MAX; i++) {
 		snprintf(text, sizeof(text), "pod:%d", i);
 		assert_true(claims_set(&claims, make(text, USE_POD, 100, "o/n")));
 	}
