@@ -180,6 +180,16 @@ static int read_ttl(const cJSON *item, struct wish *wish, struct err *err)
 	return 0;
 }
 
+/* Where ".." leads only the disk knows: nothing would be held, though the caller believes it. */
+static bool climbs(const char *path)
+{
+	for (const char *at = strstr(path, "/.."); at != NULL; at = strstr(at + 3, "/..")) {
+		if (at[3] == '/' || at[3] == '\0')
+			return true;
+	}
+	return false;
+}
+
 /* What is held: a name of Redis, a path of this host, or a repository of the hub. */
 static int read_ref(const cJSON *body, struct wish *wish, struct err *err)
 {
@@ -197,8 +207,10 @@ static int read_ref(const cJSON *body, struct wish *wish, struct err *err)
 		return 0;
 	}
 	if (path != NULL) {
-		if (!cJSON_IsString(path) || path->valuestring[0] != '/')
-			return err_set(err, "path: allowed is an absolute path of this host");
+		if (!cJSON_IsString(path) || path->valuestring[0] != '/' ||
+		    climbs(path->valuestring))
+			return err_set(err,
+				       "path: allowed is an absolute path of this host without ..");
 		model_ref_make(&wish->ref, MODEL_REF_PATH, path->valuestring, NULL);
 		return 0;
 	}

@@ -70,7 +70,7 @@ bool claims_set(struct claims *claims, struct claim *claim)
 	bool hold = claim->source == USE_HOLD;
 	size_t count = hold ? claims->holds : HASH_COUNT(claims->list) - claims->holds;
 
-	if (before == NULL && count >= (hold ? CLAIMS_HOLDS_MAX : CLAIMS_OTHERS_MAX)) {
+	if (before == NULL && count >= CLAIMS_MAX) {
 		claim_free(claim);
 		return false;
 	}

@@ -14,13 +14,17 @@
 #include "agent/use.h"
 #include "common/attributes.h"
 #include "common/clock.h"
+#include "common/model_name.h"
 
-#define CLAIM_ID_MAX   200
+/* The longest have a model's name in them. */
+#define CLAIM_ID_MAX   (MODEL_NAME_MAX + 64)
 #define CLAIM_WHO_MAX  160
 #define CLAIM_REFS_MAX 1024
-/* More are refused. Whoever may hold models must not crowd out what engines and pods say. */
-#define CLAIMS_HOLDS_MAX  5000
-#define CLAIMS_OTHERS_MAX 5000
+/*
+ * So many holds of callers, and as many other claims; more are refused. Whoever may hold models
+ * must not crowd out what engines and pods say.
+ */
+#define CLAIMS_MAX 5000
 
 struct claim {
 	char *id; /* whoever makes the claim chooses it: "hold:8a1f...", "probe:...", "pod:..." */

@@ -162,16 +162,13 @@ int disk_readlink(int at, const char *name, char *buf, size_t size, bool *marked
 	return 0;
 }
 
-void disk_rearm_atime(int at, const char *name, const struct disk_stat *st)
+int disk_rearm_atime(int at, const char *name, const struct disk_stat *st)
 {
 	struct timespec times[2] = {
 		{.tv_sec = st->atime_ns / 1000000000, .tv_nsec = st->atime_ns % 1000000000},
 		{.tv_nsec = UTIME_OMIT}};
 
-	if (disk_atime_armed(st))
-		return;
-	if (utimensat(at, name, times, AT_SYMLINK_NOFOLLOW) != 0)
-		errno = 0; /* not ours: a use is then seen once a day */
+	return disk_atime_armed(st) ? 0 : utimensat(at, name, times, AT_SYMLINK_NOFOLLOW);
 }
 
 int disk_list(int dir_fd, int (*entry)(const char *name, void *arg), void *arg)

@@ -65,7 +65,8 @@ static inline bool disk_atime_armed(const struct disk_stat *st)
 {
 	return st->atime_ns <= st->ctime_ns || st->atime_ns <= st->mtime_ns;
 }
-void disk_rearm_atime(int at, const char *name, const struct disk_stat *st);
+/* -1: it could not. */
+int disk_rearm_atime(int at, const char *name, const struct disk_stat *st) MUST_USE;
 
 /*
  * Calls `entry` for each name in a directory, in no order, without "." and "..". It goes on while

@@ -73,7 +73,7 @@ bool hf_access_armed(const struct hf_revision *rev)
 }
 
 struct look {
-	const struct root *root;
+	struct root *root;
 	int fd;
 	int64_t newest;
 };
@@ -86,12 +86,11 @@ static int look_at(const char *name, void *arg)
 	if (disk_stat(look->fd, name, &st) != 0 || st.type == DISK_DIRECTORY)
 		return 0;
 	look->newest = later(look->newest, st.atime_ms);
-	if (root_writable(look->root))
-		disk_rearm_atime(look->fd, name, &st);
+	root_rearm_atime(look->root, look->fd, name, &st);
 	return 0;
 }
 
-int64_t hf_access_look(const struct root *root, int repo_fd, const char *path)
+int64_t hf_access_look(struct root *root, int repo_fd, const char *path)
 {
 	struct look look = {.root = root};
 
@@ -106,7 +105,7 @@ int64_t hf_access_look(const struct root *root, int repo_fd, const char *path)
 	return look.newest;
 }
 
-int64_t hf_access_newest_now(const struct root *root, const struct hf_repo *repo,
+int64_t hf_access_newest_now(struct root *root, const struct hf_repo *repo,
 			     const struct hf_revision *rev)
 {
 	int64_t newest = root->atimes ? newest_of_blobs(repo, rev, 1) : 0;
@@ -117,8 +116,7 @@ int64_t hf_access_newest_now(const struct root *root, const struct hf_repo *repo
 	return newest;
 }
 
-void hf_access_arm(const struct root *root, const struct hf_repo *repo,
-		   const struct hf_revision *rev)
+void hf_access_arm(struct root *root, const struct hf_repo *repo, const struct hf_revision *rev)
 {
 	for (size_t i = 0; i < rev->dir_count; i++)
 		hf_access_look(root, repo->fd, repo->dirs[rev->first_dir + i].path);

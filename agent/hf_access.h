@@ -20,7 +20,7 @@ struct root;
 int64_t hf_access_newest(const struct root *root, const struct hf_revision *rev);
 
 /* The same as it is now. What it looks at is armed. */
-int64_t hf_access_newest_now(const struct root *root, const struct hf_repo *repo,
+int64_t hf_access_newest_now(struct root *root, const struct hf_repo *repo,
 			     const struct hf_revision *rev);
 
 /*
@@ -34,10 +34,9 @@ int64_t hf_access_newest_moved(const struct root *root, const struct hf_repo *re
 bool hf_access_armed(const struct hf_revision *rev);
 
 /* Looks at all entries of a folder of the repository, and arms them. The newest access; 0: none. */
-int64_t hf_access_look(const struct root *root, int repo_fd, const char *path);
+int64_t hf_access_look(struct root *root, int repo_fd, const char *path);
 
 /* Arms all links of a revision, and the repository's blobs. */
-void hf_access_arm(const struct root *root, const struct hf_repo *repo,
-		   const struct hf_revision *rev);
+void hf_access_arm(struct root *root, const struct hf_repo *repo, const struct hf_revision *rev);
 
 #endif

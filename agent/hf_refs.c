@@ -24,20 +24,25 @@ struct search {
 	unsigned depth;
 };
 
-/* Does it hold this commit, and nothing else but white space behind it? */
-static bool says(int dir, const char *name, const char *commit)
+/* Does it hold this commit, and nothing else but white space behind it? -1: nobody can tell. */
+static int says(int dir, const char *name, const char *commit)
 {
 	size_t own = strlen(commit);
 	char content[REF_MAX + 1];
 	int fd = disk_open_file(dir, name, false); /* leaves no access time */
 	ssize_t len;
+	int saved;
 
 	if (fd < 0)
-		return false;
+		return errno == ENOENT ? 0 : -1;
 	len = read(fd, content, REF_MAX);
+	saved = errno;
 	close(fd);
+	errno = saved;
+	if (len < 0)
+		return -1;
 	if (len < (ssize_t)own || memcmp(content, commit, own) != 0)
-		return false;
+		return 0;
 	content[len] = '\0';
 	return strspn(content + own, " \t\r\n") == (size_t)len - own;
 }
@@ -77,13 +82,18 @@ static int search_entry(const char *name, void *arg)
 {
 	const struct search *search = arg;
 	struct disk_stat st;
+	int is;
 
 	if (disk_stat(search->fd, name, &st) != 0)
 		return errno == ENOENT ? 0 : -1;
 	if (st.type == DISK_DIRECTORY)
 		return search_folder(search, name);
-	if (st.type != DISK_FILE || !says(search->fd, name, search->commit))
+	if (st.type != DISK_FILE)
 		return 0;
+	/* A ref that stays without its snapshot makes clients give the repository up. */
+	is = says(search->fd, name, search->commit);
+	if (is <= 0)
+		return is;
 	if (search->txn != NULL)
 		return move_aside(search, name);
 	if (st.mtime_ms > *search->written_ms)

@@ -94,13 +94,14 @@ static bool old_enough(const struct root *root, const struct disk_stat *st)
 	return clock_wall_ms() - newest >= root->config.leftover_ms;
 }
 
-static bool not_in_use(const struct tidying *t, const char *name)
+static bool not_in_use(const struct tidying *t, const struct hf_blob *blob)
 {
 	enum busy_answer answer = BUSY_IN_USE;
 	int fd;
 
 	watch_own_moment(t->root, WATCH_OWN_BOTH);
-	fd = disk_open_file(t->blobs_fd, name, false);
+	fd = blob->kind == HF_BLOB_SHARED ? hf_store_open_payload(t->repo->store_fd, blob->payload)
+					  : disk_open_file(t->blobs_fd, blob->name, false);
 	if (fd >= 0)
 		answer = busy_test(fd);
 	watch_own_moment(t->root, WATCH_OWN_NONE);
@@ -150,11 +151,12 @@ static bool move_orphan(struct tidying *t, struct hf_blob *blob)
 		.trash_name = t->name,
 	};
 
-	if (blob->revisions > 0 || !old_enough(t->root, &blob->stat))
+	if (blob->revisions > 0 || !old_enough(t->root, &blob->stat) ||
+	    (blob->kind != HF_BLOB_FILE && blob->kind != HF_BLOB_SHARED) || !not_in_use(t, blob))
 		return false;
 	if (blob->kind == HF_BLOB_FILE)
-		return not_in_use(t, blob->name) && move_aside(t, blob->name, blob->name);
-	return blob->kind == HF_BLOB_SHARED && hf_store_release(&link);
+		return move_aside(t, blob->name, blob->name);
+	return hf_store_release(&link);
 }
 
 static bool move_one(struct tidying *t)

@@ -258,6 +258,7 @@ static void keep_repo(struct hf_state *state, struct known_repo *known, struct h
 			known->hot = true;
 	}
 	if (repo->marked) {
+		root_unarmed(state->root);
 		/* A file system's times lag behind the clock by a tick of the kernel. */
 		known->marked_from_ms = repo->began_ms - 10;
 		known->marked_to_ms = clock_wall_ms();
@@ -282,7 +283,7 @@ static bool unchanged(const struct known_repo *known, int repo_fd)
 	return true;
 }
 
-static void look_at_samples(const struct root *root, struct known_revision *rev, int repo_fd)
+static void look_at_samples(struct root *root, struct known_revision *rev, int repo_fd)
 {
 	for (int j = 0; j < HF_SAMPLES; j++) {
 		struct disk_stat st;
@@ -291,13 +292,12 @@ static void look_at_samples(const struct root *root, struct known_revision *rev,
 			continue;
 		if (st.atime_ms > rev->report.used_wall_ms)
 			rev->report.used_wall_ms = st.atime_ms;
-		if (root_writable(root))
-			disk_rearm_atime(repo_fd, rev->samples[j], &st);
+		root_rearm_atime(root, repo_fd, rev->samples[j], &st);
 	}
 }
 
 /* All links of a revision, and the blobs, of which it cannot be told here whose they are. */
-static void look_at_all(const struct root *root, const struct known_repo *known,
+static void look_at_all(struct root *root, const struct known_repo *known,
 			struct known_revision *rev, int repo_fd)
 {
 	const char *commit = strchr(rev->report.locator, '/') + 1;
@@ -318,7 +318,7 @@ static void look_at_all(const struct root *root, const struct known_repo *known,
 	rev->armed = true;
 }
 
-static void look_at_uses(const struct root *root, struct known_repo *known, int repo_fd)
+static void look_at_uses(struct root *root, struct known_repo *known, int repo_fd)
 {
 	int64_t now = clock_wall_ms();
 

@@ -9,10 +9,9 @@
 #include "common/model_name.h"
 #include "common/xmem.h"
 
-#define FOLDER_PREFIX "models--"
-#define TEXT_MAX      4096
-#define COMMIT_LEAST  7
-#define COMMIT_MOST   64
+#define TEXT_MAX     4096
+#define COMMIT_LEAST 7
+#define COMMIT_MOST  64
 /* The hub allows 96; local folders are less strict. */
 #define REPO_MAX 256
 
@@ -33,6 +32,18 @@ void model_ref_make(struct model_ref *out, enum model_ref_kind kind, const char 
 		out->revision = xstrdup(revision);
 }
 
+/* How long the prefix of a repository's folder is at the beginning of `text`; 0: it has none. */
+static size_t prefix_length(const char *text)
+{
+	static const char *const prefixes[] = {"models--", "datasets--", "spaces--", "kernels--"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		if (strncasecmp(text, prefixes[i], strlen(prefixes[i])) == 0)
+			return strlen(prefixes[i]);
+	}
+	return 0;
+}
+
 /* ".../models--X[/snapshots/REV[/...]]" */
 static bool guess_folder(struct model_ref *out, const char *text, const char *revision)
 {
@@ -41,7 +52,7 @@ static bool guess_folder(struct model_ref *out, const char *text, const char *re
 	size_t len;
 	char *folder, *commit = NULL;
 
-	while (strncmp(part, FOLDER_PREFIX, strlen(FOLDER_PREFIX)) != 0) {
+	while (prefix_length(part) == 0) {
 		part = strchr(part, '/');
 		if (part == NULL)
 			return false;
@@ -123,9 +134,9 @@ static char lower(char c)
 /* How long the folder of a repository is at the beginning of `locator`; 0: another one is there. */
 static size_t folder_length(const char *locator, const char *repo)
 {
-	size_t len = strlen(FOLDER_PREFIX);
+	size_t len = prefix_length(locator);
 
-	if (strncasecmp(locator, FOLDER_PREFIX, len) != 0)
+	if (len == 0)
 		return 0;
 	for (; *repo != '\0'; repo++) {
 		if (*repo == '/' && locator[len] == '-' && locator[len + 1] == '-')
@@ -148,33 +159,56 @@ static bool is_repository(const struct model_ref_facts *model, const struct mode
 	return len > 0 && is_revision(model->locator + len + 1, ref->revision);
 }
 
-/* True when `path` is `prefix` or lies below it. */
-static bool within(const char *path, const char *prefix, size_t len)
+/* The next part of a path, its length in `*len` (0: there is none); "//" and "/./" are "/". */
+static const char *next_part(const char *path, size_t *len)
 {
-	return strncmp(path, prefix, len) == 0 && (path[len] == '/' || path[len] == '\0');
+	for (;;) {
+		path += strspn(path, "/");
+		*len = strcspn(path, "/");
+		if (*len != 1 || path[0] != '.')
+			return path;
+		path++;
+	}
+}
+
+/* What follows `prefix` in `path`; NULL: it is neither that nor lies below it. */
+static const char *below(const char *path, const char *prefix)
+{
+	size_t len, want;
+
+	for (;;) {
+		prefix = next_part(prefix, &want);
+		if (want == 0)
+			return path;
+		path = next_part(path, &len);
+		if (len != want || strncmp(path, prefix, len) != 0)
+			return NULL;
+		path += len;
+		prefix += len;
+	}
 }
 
 bool model_ref_holds_path(const struct model_ref_facts *model, const char *path)
 {
-	size_t len = strlen(model->root_path);
+	const char *rest = path[0] == '/' ? below(path, model->root_path) : NULL;
 	const char *slash = strchr(model->locator, '/');
 	char snapshot[4600];
+	size_t len = 0;
 
-	while (len > 1 && model->root_path[len - 1] == '/')
-		len--;
-	if (!within(path, model->root_path, len) || path[len] == '\0')
+	if (rest == NULL)
 		return false;
-	path += len + 1;
-	if (!is_hub(model))
-		return within(path, model->locator, strlen(model->locator));
-	if (within(path, model->locator, strlen(model->locator)))
+	(void)next_part(rest, &len);
+	if (len == 0)
+		return false;
+	if (below(rest, model->locator) != NULL)
 		return true;
 	/* The locator is "folder/commit", the path folder/snapshots/commit. */
-	if (slash == NULL || (size_t)snprintf(snapshot, sizeof(snapshot), "%.*s/snapshots/%s",
-					      (int)(slash - model->locator), model->locator,
-					      slash + 1) >= sizeof(snapshot))
+	if (!is_hub(model) || slash == NULL ||
+	    (size_t)snprintf(snapshot, sizeof(snapshot), "%.*s/snapshots/%s",
+			     (int)(slash - model->locator), model->locator,
+			     slash + 1) >= sizeof(snapshot))
 		return false;
-	return within(path, snapshot, strlen(snapshot));
+	return below(rest, snapshot) != NULL;
 }
 
 bool model_ref_matches(const struct model_ref *ref, const struct model_ref_facts *model)

@@ -32,9 +32,10 @@ struct model_ref_facts {
 };
 
 /*
- * What an engine or a pod means by `text`: a path with models--X[/snapshots/REV] in it is a FOLDER,
- * another absolute path a PATH, one or two parts without odd characters a REPO. False when it can
- * mean no model. A revision that is no commit (a branch, a tag) is left out: any revision matches.
+ * What an engine or a pod means by `text`: a path with models--X[/snapshots/REV] in it (datasets--,
+ * spaces--, kernels-- as well) is a FOLDER, another absolute path a PATH, one or two parts without
+ * odd characters a REPO. False when it can mean no model. A revision that is no commit (a branch, a
+ * tag) is left out: any revision matches.
  */
 bool model_ref_guess(struct model_ref *out, const char *text, const char *revision);
 

@@ -173,7 +173,7 @@ static void self_test(struct root *root)
 int root_open(struct root *root)
 {
 	root->limits[0] = root->problem[0] = '\0';
-	root->leases = root->atimes = false;
+	root->leases = root->atimes = root->unarmed = false;
 	root->fd = disk_open_root(root->config.path);
 	if (root->fd < 0 || disk_stat_fd(root->fd, &root->identity) != 0 ||
 	    disk_mount(root->fd, &root->mount) != 0) {
@@ -221,6 +221,26 @@ void root_close(struct root *root)
 bool root_writable(const struct root *root)
 {
 	return !root->config.report_only && !root->mount.read_only;
+}
+
+void root_unarmed(struct root *root)
+{
+	if (root->unarmed || !root->atimes)
+		return;
+	root->unarmed = true;
+	if (root->limits[0] == '\0')
+		snprintf(root->limits, sizeof(root->limits),
+			 "the access times of other users' files cannot be set");
+}
+
+void root_rearm_atime(struct root *root, int at, const char *name, const struct disk_stat *st)
+{
+	if (!root_writable(root) || disk_rearm_atime(at, name, st) == 0)
+		return;
+	/* It may have gone, and an immutable one is not deleted anyway. */
+	if ((errno == EPERM || errno == EACCES) && !st->frozen)
+		root_unarmed(root);
+	errno = 0;
 }
 
 bool root_deletes(const struct root *root, const char **why)

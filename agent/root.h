@@ -37,6 +37,7 @@ struct root {
 	struct disk_mount mount;
 	bool leases;	   /* the self-test could tell an open file */
 	bool atimes;	   /* the self-test saw a read in the access time */
+	bool unarmed;	   /* but of a read after our own look there may be no trace */
 	char limits[160];  /* what does not work here, in words; empty when all does */
 	char problem[160]; /* why it cannot be served at all; empty when it can */
 	void *layout_state;
@@ -60,6 +61,14 @@ bool root_writable(const struct root *root);
 
 /* May models be deleted here? If not, `*why` says why. */
 bool root_deletes(const struct root *root, const char **why);
+
+/*
+ * Arms the access time of a file, so that the next read of it leaves a trace (disk_rearm_atime).
+ * Where that is not allowed access times tell of uses still, but not of all: root_unarmed.
+ */
+void root_rearm_atime(struct root *root, int at, const char *name, const struct disk_stat *st);
+/* Notes that access times could not be armed, or not be put back after a read of our own. */
+void root_unarmed(struct root *root);
 
 /* Opens the folder for Larder's own short-lived files; the caller closes it. */
 int root_open_scratch(const struct root *root) MUST_USE;

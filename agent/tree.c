@@ -46,7 +46,7 @@ struct tree {
 
 struct walk {
 	struct tree *tree;
-	const struct root *root;
+	struct root *root;
 	struct tree_sum *sum;
 	int64_t now_ms;
 	uint64_t mount;
@@ -153,8 +153,7 @@ static void note_access(const struct walk *walk, struct folder *folder, int fd, 
 	if (!walk->root->atimes)
 		return;
 	folder->own.used_ms = later(folder->own.used_ms, st->atime_ms);
-	if (root_writable(walk->root))
-		disk_rearm_atime(fd, name, st);
+	root_rearm_atime(walk->root, fd, name, st);
 }
 
 static void note_file(const struct walk *walk, struct folder *folder, int fd, const char *name,
@@ -345,7 +344,7 @@ static int walk_folder(struct walk *walk, int fd, const char *path, unsigned dep
 	return 0;
 }
 
-int tree_read(struct tree *tree, const struct root *root, const char *path, struct tree_sum *sum)
+int tree_read(struct tree *tree, struct root *root, const char *path, struct tree_sum *sum)
 {
 	struct walk walk = {.tree = tree,
 			    .root = root,

@@ -40,7 +40,7 @@ void tree_forget(struct tree *tree);
  * Reads the tree at `path` below the root. -1 with errno when something in it cannot be read:
  * then nothing is known.
  */
-int tree_read(struct tree *tree, const struct root *root, const char *path, struct tree_sum *sum);
+int tree_read(struct tree *tree, struct root *root, const char *path, struct tree_sum *sum);
 
 /* Describes the folders of the tree at `path` that have files: all of them are `model`'s. */
 void tree_watch(const struct tree *tree, struct watch_plan *plan, const char *path,

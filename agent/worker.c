@@ -103,7 +103,7 @@ static void post_root(struct worker *w)
 
 	ev->opened = root->fd >= 0;
 	ev->leases = root->leases;
-	ev->atimes = root->atimes;
+	ev->atimes = root->atimes && !root->unarmed;
 	ev->deletes = root_deletes(root, &why);
 	snprintf(ev->note, sizeof(ev->note), "%s", why != NULL ? why : root->limits);
 	post(w, ev);
@@ -174,6 +174,7 @@ static bool ensure_open(struct worker *w)
 static void scan(struct worker *w)
 {
 	struct worker_event *ev = new_event(w, WORKER_SCANNED);
+	bool unarmed = w->root->unarmed;
 	struct err err;
 
 	ev->began = clock_mono();
@@ -183,6 +184,8 @@ static void scan(struct worker *w)
 		snprintf(ev->note, sizeof(ev->note), "%.150s", err.text);
 	else
 		ev->scanned = true;
+	if (w->root->unarmed != unarmed)
+		post_root(w);
 	/* Before anybody hears of a model, its files are watched. */
 	if (ev->scanned)
 		watch_plan_run(w->root);

@@ -34,6 +34,8 @@ larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)
 foreach(stem dir_remove hf_remove)
 	target_link_options(test_${stem} PRIVATE -Wl,--wrap=fsync)
 endforeach()
+# And one that cannot be read.
+target_link_options(test_hf_remove PRIVATE -Wl,--wrap=read)
 
 # Preloaded into a Redis whose clock jumps: without the sanitizers, which Redis does not have.
 add_library(clock_shift MODULE tests/integration/clock_shift.c)

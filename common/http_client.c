@@ -20,6 +20,7 @@ struct call {
 	char *data; /* of the answer */
 	size_t len, room, max;
 	bool too_large, unwanted;
+	bool unguarded; /* it must not be sent */
 	char why[CURL_ERROR_SIZE];
 	bool (*on_data)(const char *bytes, size_t len, void *arg);
 	void (*done)(const struct http_answer *answer, void *arg);
@@ -70,33 +71,38 @@ static void add_header(struct call *call, const char *name, const char *value)
 	free(header);
 }
 
-/* What keeps a request where it was sent, and within its limits. */
-static void set_guards(CURL *curl, const struct http_ask *ask)
+/* What keeps a request where it was sent, and within its limits. False: libcurl will not have it.
+ */
+static bool set_guards(CURL *curl, const struct http_ask *ask)
 {
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms);
-	if (ask->ca_file != NULL)
-		curl_easy_setopt(curl, CURLOPT_CAINFO, ask->ca_file);
+	return curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) ==
+		       CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)ask->timeout_ms) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)ask->connect_timeout_ms) ==
+		       CURLE_OK &&
+	       (ask->ca_file == NULL ||
+		curl_easy_setopt(curl, CURLOPT_CAINFO, ask->ca_file) == CURLE_OK);
 }
 
 static void set_up(struct call *call, const struct http_ask *ask)
 {
 	CURL *curl = call->curl;
 
-	set_guards(curl, ask);
+	call->unguarded = !set_guards(curl, ask);
 	curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->why);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "larder/" LARDER_VERSION);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
-	curl_easy_setopt(curl, CURLOPT_URL, ask->url);
+	/* Without an address nothing is sent. */
+	if (!call->unguarded)
+		curl_easy_setopt(curl, CURLOPT_URL, ask->url);
 	if (ask->accept != NULL)
 		add_header(call, "Accept", ask->accept);
 	if (ask->body != NULL) {
@@ -144,6 +150,8 @@ static const char *why_of(const struct call *call, CURLcode code)
 {
 	if (code == CURLE_OK)
 		return NULL;
+	if (call->unguarded)
+		return "this libcurl lacks an option that is needed";
 	if (call->too_large)
 		return "the answer is too large";
 	if (call->unwanted)

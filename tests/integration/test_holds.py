@@ -163,6 +163,9 @@ def test_repository_and_path(cluster, root):
     assert sorted(hold(agent, repo=REPO)["models"]) == sorted([first, second])
     assert hold(agent, repo=REPO, revision=A)["models"] == [first]
     assert hold(agent, path=str(cache.snapshot(REPO, B)))["models"] == [second]
+    assert hold(agent, path=f"{root}//./{cache.snapshot(REPO, B).relative_to(root)}/")["models"] == [
+        second
+    ]
     assert hold(agent, path="/nowhere")["models"] == []
 
 
@@ -184,6 +187,8 @@ def test_what_comes_later_is_held(cluster, root):
         {"model": "not a name"},
         {"model": "hf:a@1", "path": "/x"},
         {"path": "relative"},
+        {"path": "/nvme/hub/../hub"},
+        {"path": "/nvme/.."},
         {"repo": "/absolute"},
         {"repo": "a/b/c"},
         {"repo": "a/b", "revision": "main"},

@@ -557,6 +557,23 @@ def test_folders_that_others_may_not_write(place):
     place.assert_works()
 
 
+def test_files_of_others_whose_access_times_cannot_be_set(place):
+    """The next read of them leaves no trace: access times do not tell of all uses."""
+    files = [p.resolve() for p in place.folder.rglob("*") if p.is_file()]
+    weights = max(files, key=lambda p: p.stat().st_size)
+
+    def prepare(agent):
+        as_nobody(agent, place.cluster.redis, place.root)
+        as_root("chown", "0:0", weights)
+        as_root("chmod", "644", weights)
+        weights.read_bytes()
+
+    place.start(prepare=prepare)
+    place.agent.wait_log(r"event=\+root .*access_times=no note=.*access times of other users")
+    assert place.agent.status()["roots"][0]["access_times"] is False
+    assert place.agent.wait_model(place.name)["idle_ms"] < 86400 * 1000, "what they tell counts"
+
+
 def special(place, kind):
     path = place.sub / "special"
     if kind == "fifo":

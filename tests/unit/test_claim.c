@@ -85,6 +85,23 @@ static void test_renewal(void **state)
 	claims_free(&claims);
 }
 
+/* Names that differ in their last letter only: what is found open of the one is not the other. */
+static void test_long_names(void **state)
+{
+	char id[5 + MODEL_NAME_MAX + 1] = "open:";
+	struct claims claims = {0};
+
+	(void)state;
+	memset(id + 5, 'x', MODEL_NAME_MAX);
+	id[sizeof(id) - 1] = '\0';
+	assert_true(claims_set(&claims, make(id, USE_OPEN, 100, "o/n")));
+	id[sizeof(id) - 2] = 'y';
+	assert_true(claims_set(&claims, make(id, USE_OPEN, 100, "o/m")));
+	assert_int_equal(HASH_COUNT(claims.list), 2);
+	assert_non_null(claims_find(&claims, id));
+	claims_free(&claims);
+}
+
 static void test_bounds(void **state)
 {
 	struct claims claims = {0};
@@ -117,14 +134,14 @@ static void test_bounds(void **state)
 	/* What was left out may be any model. */
 	assert_true(claim_matches(claim, &facts));
 	claim_free(claim);
-	for (int i = 0; i < CLAIMS_HOLDS_MAX; i++) {
+	for (int i = 0; i < CLAIMS_MAX; i++) {
 		snprintf(text, sizeof(text), "%d", i);
 		assert_true(claims_set(&claims, make(text, USE_HOLD, 100, "o/n")));
 	}
 	assert_false(claims_set(&claims, make("one too many", USE_HOLD, 100, "o/n")));
 	assert_true(claims_set(&claims, make("7", USE_HOLD, 200, "o/n"))); /* a renewal is none */
 	/* However many callers hold, there is room for what is seen. */
-	for (int i = 0; i < CLAIMS_OTHERS_MAX; i++) {
+	for (int i = 0; i < CLAIMS_MAX; i++) {
 		snprintf(text, sizeof(text), "pod:%d", i);
 		assert_true(claims_set(&claims, make(text, USE_POD, 100, "o/n")));
 	}
@@ -246,11 +263,9 @@ static void test_bad_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sum),
-		cmocka_unit_test(test_renewal),
-		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_restart_clocks),
+		cmocka_unit_test(test_sum),	    cmocka_unit_test(test_renewal),
+		cmocka_unit_test(test_long_names),  cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_restart),	    cmocka_unit_test(test_restart_clocks),
 		cmocka_unit_test(test_bad_records),
 	};
 

@@ -11,12 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/hf_refs.h"
 #include "tests/unit/hub.h"
 
-/* The linker puts this in the place of fsync. */
+/* The linker puts these in the place of fsync and read. */
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
-static int failing_syncs;
+ssize_t __real_read(int fd, void *buf, size_t size);
+ssize_t __wrap_read(int fd, void *buf, size_t size);
+static int failing_syncs, failing_reads;
+
+ssize_t __wrap_read(int fd, void *buf, size_t size)
+{
+	if (failing_reads == 0)
+		return __real_read(fd, buf, size);
+	failing_reads--;
+	errno = EIO;
+	return -1;
+}
 
 int __wrap_fsync(int fd)
 {
@@ -196,6 +208,21 @@ static void test_merge_that_fails_is_not_the_end_of_the_model(void **state)
 	assert_true(hub_has(hub, "snapshots/" A "/sub/f"));
 }
 
+/* What it says is not known: it may be of the revision, and would stay without it. */
+static void test_ref_that_cannot_be_read_stops_the_removal(void **state)
+{
+	struct hub *hub = *state;
+	int repo_fd;
+
+	hub_model(hub);
+	repo_fd = disk_open_dir(hub->root.fd, REPO);
+	failing_reads = 1;
+	assert_int_equal(hf_refs_aside(repo_fd, TXN_A, A), -1);
+	assert_int_equal(errno, EIO);
+	assert_whole(hub);
+	close(repo_fd);
+}
+
 /* ---- commit ---- */
 
 static void test_commit_that_is_not_durable_can_be_undone(void **state)
@@ -245,6 +272,7 @@ int main(void)
 		HUB_TEST(test_undone_beside_what_a_client_has_begun),
 		HUB_TEST(test_what_cannot_be_put_back_is_not_undone),
 		HUB_TEST(test_merge_that_fails_is_not_the_end_of_the_model),
+		HUB_TEST(test_ref_that_cannot_be_read_stops_the_removal),
 		HUB_TEST(test_commit_that_is_not_durable_can_be_undone),
 		HUB_TEST(test_what_stands_committed_is_not_undone),
 	};

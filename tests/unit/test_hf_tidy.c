@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/hf_remove.h"
+#include "agent/hf_store.h"
 #include "tests/unit/hub.h"
 
 /* Everything that may go, all limits being 0. */
@@ -106,6 +108,34 @@ static void test_blob_of_a_revision_stays_whatever_its_name(void **state)
 	assert_true(hub_has(hub, "blobs/last.part"));
 }
 
+#define PAYLOAD "ab00000000000000000000000000000000000000000000000000000000000000"
+
+/* A link to a payload of the shared store that no revision has. */
+static void test_payload_of_nobody_stays_while_it_is_open(void **state)
+{
+	struct hub *hub = *state;
+	char trash[4200];
+	int store_fd, reader;
+
+	hub_model(hub);
+	put_file(hub->dir, "blobs/.huggingface-shared-blobs", "1\n");
+	put_file(hub->dir, "blobs/ab/" PAYLOAD, "weights");
+	put_file(hub->dir, "blobs/ab/" PAYLOAD ".refs", REPO "/blobs/left\n");
+	put_link(hub->dir, REPO "/blobs/left", "../../blobs/ab/" PAYLOAD);
+	store_fd = hf_store_open(hub->root.fd);
+	reader = hf_store_open_payload(store_fd, PAYLOAD);
+	assert_true(reader >= 0);
+	hub->root.config.delete_without_leases = false;
+	assert_false(hf_tidy_leftovers(&hub->root, store_fd, REPO, trash, sizeof(trash)));
+	assert_true(hub_has(hub, "blobs/left"));
+	close(reader);
+	hub->root.config.delete_without_leases = true;
+	assert_true(hf_tidy_leftovers(&hub->root, store_fd, REPO, trash, sizeof(trash)));
+	assert_false(hub_has(hub, "blobs/left"));
+	assert_false(exists(hub->dir, "blobs/ab/" PAYLOAD));
+	close(store_fd);
+}
+
 /* ---- shells ---- */
 
 #define SHELL ".locks/.larder-trash-" TXN_A "." REPO
@@ -171,6 +201,7 @@ int main(void)
 		HUB_TEST(test_blobs_of_a_revision_that_is_moved_aside_stay),
 		HUB_TEST(test_partial_download_goes_whatever_the_revisions_are),
 		HUB_TEST(test_blob_of_a_revision_stays_whatever_its_name),
+		HUB_TEST(test_payload_of_nobody_stays_while_it_is_open),
 		HUB_TEST(test_empty_shell_of_a_killed_agent_is_emptied),
 		HUB_TEST(test_shell_that_a_client_has_put_files_into_is_put_back),
 		HUB_TEST(test_shell_whose_place_is_taken_is_kept),

@@ -35,6 +35,7 @@ static const struct guess guesses[] = {
 	{"/m/models--o--n", NULL, MODEL_REF_FOLDER, "models--o--n", NULL},
 	{"/m/models--o--n", B, MODEL_REF_FOLDER, "models--o--n", B},
 	{"/m/models--o--n/refs/main", NULL, MODEL_REF_FOLDER, "models--o--n", NULL},
+	{"/m/datasets--o--n/snapshots/" A, NULL, MODEL_REF_FOLDER, "datasets--o--n", A},
 	{"models--o--n/snapshots/v1", NULL, MODEL_REF_FOLDER, "models--o--n", NULL},
 	/* other paths */
 	{"/models/llama", NULL, MODEL_REF_PATH, "/models/llama", NULL},
@@ -94,6 +95,8 @@ static const struct model_ref_facts hub_new = {"hf:o/n@-", "huggingface", "model
 					       "/nvme/hub/"};
 static const struct model_ref_facts nim = {"hf:nim/x@hf-1", "huggingface",
 					   "models--nim--x/hf-8c22764-nim1.5+", "/nim"};
+static const struct model_ref_facts dataset = {"hf.d:acme/texts@0e9e39f249a1", "huggingface",
+					       "datasets--acme--texts/" A, "/nvme/hub"};
 static const struct model_ref_facts dir = {"dir:team/llama@-", "directory", "team/llama",
 					   "/models"};
 
@@ -135,7 +138,21 @@ static void test_matches(void **state)
 		{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots", NULL, &hub_a, false},
 		{MODEL_REF_PATH, "/nvme/hub", NULL, &hub_a, false},
 		{MODEL_REF_PATH, "/nvme/hub/", NULL, &hub_new, false},
+		{MODEL_REF_PATH, "/nvme/hub/./", NULL, &hub_new, false},
 		{MODEL_REF_PATH, "", NULL, &hub_a, false},
+		{MODEL_REF_PATH, "models/team/llama", NULL, &dir, false},
+		/* the same path, as people and templates write it */
+		{MODEL_REF_PATH, "/models/team/llama/", NULL, &dir, true},
+		{MODEL_REF_PATH, "//models/./team//llama/./x", NULL, &dir, true},
+		{MODEL_REF_PATH, "/models/team/llama.", NULL, &dir, false},
+		{MODEL_REF_PATH, "/models/team/../team/llama", NULL, &dir, false},
+		{MODEL_REF_PATH, "/nvme//hub/models--o--n/./snapshots/" A, NULL, &hub_a, true},
+		{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A "/f", NULL, &hub_new, true},
+		/* a repository of any kind */
+		{MODEL_REF_REPO, "acme/texts", NULL, &dataset, true},
+		{MODEL_REF_REPO, "acme/texts", B, &dataset, false},
+		{MODEL_REF_FOLDER, "datasets--acme--texts", A, &dataset, true},
+		{MODEL_REF_FOLDER, "models--acme--texts", A, &dataset, false},
 	};
 
 	(void)state;
