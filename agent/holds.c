@@ -193,17 +193,6 @@ static void end(struct agent *agent, struct claim *claim, struct mono at)
 	claims_drop(&agent->claims, claim);
 }
 
-bool holds_drop(struct agent *agent, const char *id)
-{
-	struct claim *claim = claims_find(&agent->claims, id);
-
-	if (claim == NULL)
-		return false;
-	end(agent, claim, clock_mono());
-	apply_all(agent);
-	return true;
-}
-
 void holds_drop_others(struct agent *agent, const char *prefix,
 		       bool (*wanted)(const struct claim *claim, void *arg), void *arg)
 {
@@ -230,6 +219,40 @@ static bool restore_one(const cJSON *record, void *arg)
 	else
 		claim_free(claim); /* made anew meanwhile */
 	return true;
+}
+
+struct search {
+	struct agent *agent;
+	const char *id;
+	bool found;
+};
+
+static bool restore_if_named(const cJSON *record, void *arg)
+{
+	struct search *search = arg;
+	const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, "id"));
+
+	if (id == NULL || strcmp(id, search->id) != 0)
+		return true;
+	search->found = true;
+	return restore_one(record, search->agent);
+}
+
+bool holds_drop(struct agent *agent, const char *id)
+{
+	struct claim *claim = claims_find(&agent->claims, id);
+	struct search search = {agent, id, .found = claim != NULL};
+
+	/* Before Redis' clock is known, those from before a restart stand only in the journal. */
+	if (claim == NULL) {
+		journal_claims(agent->journal, restore_if_named, &search);
+		claim = claims_find(&agent->claims, id);
+	}
+	if (claim != NULL)
+		end(agent, claim, clock_mono());
+	if (search.found)
+		apply_all(agent);
+	return search.found;
 }
 
 void holds_restore(struct agent *agent)

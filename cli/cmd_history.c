@@ -30,30 +30,52 @@ static const struct setting options[] = {
 	SETTING_END,
 };
 
-static int show(const cJSON *answer)
+static void add_eviction(struct table *t, const cJSON *one)
+{
+	table_time(t, field_int(one, "at_ms"));
+	table_text(t, field_text(one, "node"));
+	table_text(t, field_text(one, "model"));
+	table_text(t, field_text(one, "outcome"));
+	table_text(t, field_text(one, "reason"));
+	table_bytes(t, field_int(one, "bytes"));
+	table_duration(t, field_int(one, "took_ms"));
+	table_text(t, field_text(one, "why"));
+}
+
+static void add_refault(struct table *t, const cJSON *one)
+{
+	table_time(t, field_int(one, "at_ms"));
+	table_text(t, field_text(one, "node"));
+	table_text(t, field_text(one, "model"));
+	table_text(t, field_text(one, "reason"));
+	table_bytes(t, field_int(one, "bytes"));
+	table_duration(t, field_int(one, "away_ms"));
+	table_duration(t, field_int(one, "unused_ms"));
+}
+
+static int show(const cJSON *answer, const char *key, const struct table_column *columns,
+		size_t count, void (*add)(struct table *t, const cJSON *one))
+{
+	const cJSON *list = cmd_list(answer, key), *one;
+	struct table *t;
+
+	if (list == NULL)
+		return EX_SOFTWARE;
+	t = table_new(columns, count);
+	cJSON_ArrayForEach (one, list)
+		add(t, one);
+	cmd_print_table(t, key);
+	return EX_OK;
+}
+
+static int show_evictions(const cJSON *answer)
 {
 	static const struct table_column columns[] = {TABLE_LEFT("AT"),	    TABLE_LEFT("NODE"),
 						      TABLE_LEFT("MODEL"),  TABLE_LEFT("OUTCOME"),
 						      TABLE_LEFT("REASON"), TABLE_RIGHT("FREED"),
 						      TABLE_RIGHT("TOOK"),  TABLE_OPTIONAL("WHY")};
-	const cJSON *evictions = cmd_list(answer, "evictions"), *one;
-	struct table *t;
 
-	if (evictions == NULL)
-		return EX_SOFTWARE;
-	t = table_new(columns, ARRAY_SIZE(columns));
-	cJSON_ArrayForEach (one, evictions) {
-		table_time(t, field_int(one, "at_ms"));
-		table_text(t, field_text(one, "node"));
-		table_text(t, field_text(one, "model"));
-		table_text(t, field_text(one, "outcome"));
-		table_text(t, field_text(one, "reason"));
-		table_bytes(t, field_int(one, "bytes"));
-		table_duration(t, field_int(one, "took_ms"));
-		table_text(t, field_text(one, "why"));
-	}
-	cmd_print_table(t, "evictions");
-	return EX_OK;
+	return show(answer, "evictions", columns, ARRAY_SIZE(columns), add_eviction);
 }
 
 static int show_refaults(const cJSON *answer)
@@ -65,23 +87,8 @@ static int show_refaults(const cJSON *answer)
 						      TABLE_RIGHT("BYTES"),
 						      TABLE_RIGHT("BACK AFTER"),
 						      TABLE_RIGHT("WAS UNUSED FOR")};
-	const cJSON *refaults = cmd_list(answer, "refaults"), *one;
-	struct table *t;
 
-	if (refaults == NULL)
-		return EX_SOFTWARE;
-	t = table_new(columns, ARRAY_SIZE(columns));
-	cJSON_ArrayForEach (one, refaults) {
-		table_time(t, field_int(one, "at_ms"));
-		table_text(t, field_text(one, "node"));
-		table_text(t, field_text(one, "model"));
-		table_text(t, field_text(one, "reason"));
-		table_bytes(t, field_int(one, "bytes"));
-		table_duration(t, field_int(one, "away_ms"));
-		table_duration(t, field_int(one, "unused_ms"));
-	}
-	cmd_print_table(t, "refaults");
-	return EX_OK;
+	return show(answer, "refaults", columns, ARRAY_SIZE(columns), add_refault);
 }
 
 static int run(const struct cli *cli, const void *base, const cJSON *operands)
@@ -98,7 +105,7 @@ static int run(const struct cli *cli, const void *base, const cJSON *operands)
 		&(struct client_request){.method = "GET",
 					 .path = o->refaults ? "/v1/refaults" : "/v1/evictions",
 					 .params = params},
-		o->refaults ? show_refaults : show);
+		o->refaults ? show_refaults : show_evictions);
 }
 
 const struct cmd cmd_history = {

@@ -29,11 +29,6 @@ bool glob_match(const char *pattern, const char *text)
 	return *pattern == '\0';
 }
 
-bool glob_literal(const char *pattern)
-{
-	return strpbrk(pattern, "*?") == NULL;
-}
-
 bool glob_valid(const char *pattern)
 {
 	size_t len = strnlen(pattern, MODEL_NAME_MAX + 1);

@@ -9,9 +9,6 @@
 
 bool glob_match(const char *pattern, const char *text);
 
-/* True when the pattern has no '*' and no '?', so that it can only match itself. */
-bool glob_literal(const char *pattern);
-
 /*
  * A glob that may be stored: 1 to 512 bytes, each one that can occur in a name (printable ASCII
  * without space, quotes, brackets, braces, backslash, caret) or '*' or '?'.

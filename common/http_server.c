@@ -242,11 +242,6 @@ void http_reply_error(struct http_request *r, int code, const char *fmt, ...)
 	http_reply_json(r, code, body);
 }
 
-bool http_request_gone(const struct http_request *r)
-{
-	return r->gone;
-}
-
 const char *http_request_param(struct http_request *r, const char *name)
 {
 	return evhttp_find_header(&r->query, name);

@@ -64,9 +64,6 @@ const char *http_request_param(struct http_request *req, const char *name);
  */
 cJSON *http_request_json(struct http_request *req) MUST_USE;
 
-/* True when the client has gone away: the answer will not arrive. */
-bool http_request_gone(const struct http_request *req);
-
 /* Answers with `body`, which it frees. */
 void http_reply_json(struct http_request *req, int code, cJSON *body);
 

@@ -121,11 +121,13 @@ void limits_for_node(const struct limits *base, const cJSON *overrides, const ch
 
 	*out = *base;
 	cJSON_ArrayForEach (item, overrides) {
+		const cJSON *glob = cJSON_GetObjectItemCaseSensitive(item, "nodes");
 		struct limits changed = *out;
-		const char *nodes = "";
+		const char *nodes;
 
-		if (apply_override(item, &nodes, &changed, "", NULL) == 0 &&
-		    glob_match(nodes, node))
+		/* Asked for each node, and most match few of them: that comes first. */
+		if (cJSON_IsString(glob) && glob_match(glob->valuestring, node) &&
+		    apply_override(item, &nodes, &changed, "", NULL) == 0)
 			*out = changed;
 	}
 }

@@ -74,7 +74,6 @@ struct redis_link {
 	const char *drop_why; /* set inside a callback: drop when it returns */
 	char last_error[160];
 	struct redis_link_server server;
-	uint64_t bytes_sent, bytes_received;
 };
 
 static void connect_start(struct redis_link *link);
@@ -167,7 +166,6 @@ static void write_args(struct redis_link *link, const struct redis_args *args)
 	char *text = redis_args_format(args, &len);
 
 	bufferevent_write(link->bev, text, len);
-	link->bytes_sent += len;
 	redisFreeCommand(text);
 }
 
@@ -350,7 +348,6 @@ static void on_read(struct bufferevent *bev, void *arg)
 	redisReader *reader = link->reader;
 	void *reply = NULL;
 
-	link->bytes_received += len;
 	redisReaderFeed(reader, (const char *)evbuffer_pullup(input, -1), len);
 	evbuffer_drain(input, len);
 	while (link->drop_why == NULL) {
@@ -584,10 +581,4 @@ bool redis_link_is_up(const struct redis_link *link)
 size_t redis_link_pending(const struct redis_link *link)
 {
 	return link->pending;
-}
-
-void redis_link_bytes(const struct redis_link *link, uint64_t *sent, uint64_t *received)
-{
-	*sent = link->bytes_sent;
-	*received = link->bytes_received;
 }

@@ -79,7 +79,4 @@ void redis_link_command(struct redis_link *link, const struct redis_args *args, 
 /* Commands that were sent and are not answered. */
 size_t redis_link_pending(const struct redis_link *link);
 
-/* Bytes sent and received since the link was made. */
-void redis_link_bytes(const struct redis_link *link, uint64_t *sent, uint64_t *received);
-
 #endif

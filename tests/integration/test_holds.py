@@ -145,6 +145,25 @@ def test_a_hold_survives_kill_9(held):
     wait_until(lambda: agent.models()[name]["held_ms"] == 0, what="it stays released")
 
 
+def test_a_hold_is_released_after_a_restart_without_redis(held):
+    """It is not in force again yet, but the journal has it: it must not come back from there."""
+    cluster, agent, name = held
+    for identity in ("mine", "other"):
+        hold(agent, model=name, ttl="1h", id=identity)
+    cluster.redis.stop()
+    agent.restart()
+    wait_until(lambda: release(agent, "mine") == 200, what="it is released")
+    assert release(agent, "mine") == 404
+    cluster.redis.start()
+    agent.wait_ready()
+
+    def holds():
+        return [h["id"] for h in agent.http.get_json("/v1/holds")["holds"]]
+
+    wait_until(lambda: "other" in holds(), what="what the journal has is in force")
+    assert holds() == ["other"]
+
+
 def test_renewal(held):
     _, agent, name = held
     hold(agent, model=name, ttl=5, id="mine")

@@ -117,16 +117,6 @@ static void test_against_fnmatch(void **state)
 	assert_in_range(matched, 1000, 199000);
 }
 
-static void test_literal(void **state)
-{
-	(void)state;
-	assert_true(glob_literal("hf:org/name@1"));
-	assert_true(glob_literal(""));
-	assert_false(glob_literal("*"));
-	assert_false(glob_literal("hf:org/?"));
-	assert_true(glob_literal("[a]"));
-}
-
 static void test_valid(void **state)
 {
 	static const char *const valid[] = {"*", "?", "hf:org/*@*", "gpu-0?", "a%20b", "~+=_.-:@/"};
@@ -154,8 +144,9 @@ static void test_valid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),		cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_against_fnmatch), cmocka_unit_test(test_literal),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_against_fnmatch),
 		cmocka_unit_test(test_valid),
 	};
 
