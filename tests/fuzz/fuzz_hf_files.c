@@ -1,10 +1,11 @@
 /*
  * What Larder reads in the files of a Hugging Face cache. The first byte says what the rest is:
  *
- *   R  a ref: it goes with a revision only when it names that and nothing else
- *   M  a manifest of the shared store: a payload goes only when no line of it, read as generously
- * as any client may, is a reference to it I  an index of weights, as text; J one that is made from
- * the bytes; E one in a snapshot G  the name of a part of a GGUF file
+ *   - R: a ref; it goes with a revision only when it names that and nothing else
+ *   - M: a manifest of the shared store; a payload goes only when no line of it, read as generously
+ *     as any client may, is a reference to it
+ *   - I: an index of weights, as text; J: one that is made from the bytes; E: one in a snapshot
+ *   - G: the name of a part of a GGUF file
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,13 +1,12 @@
 """Holds: what a caller claims is kept, over restarts too, until he releases it or its time is over."""
 
 import os
-import subprocess
 import time
 
 import pytest
 
 from larder.caches import A, B, Cache
-from larder.daemons import binary
+from larder.ctl import Ctl
 from larder.openers import Mapping
 from larder.wait import wait_until
 
@@ -43,13 +42,8 @@ def outcome(cluster, name):
 
 
 def larderctl(agent, *args):
-    done = subprocess.run(
-        [binary("larderctl"), *args, "--agent", f"http://127.0.0.1:{agent.port}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout + done.stderr
+    done = Ctl(agent.directory)(*args, "--agent", f"http://127.0.0.1:{agent.port}")
+    return done.code, done.out + done.err
 
 
 def test_a_held_model_stays(held):
@@ -285,7 +279,8 @@ def test_holds_that_ended_while_the_agent_was_dead_are_forgotten(held):
     hold(agent, model=name, ttl="1s", id="short")
     hold(agent, model=name, ttl="1h", id="long")
     agent.kill9()
-    time.sleep(1.1)
+    over = time.time() + 1
+    wait_until(lambda: time.time() > over, what="the short one is over")
     agent.start().wait_ready()
     wait_until(lambda: len(agent.http.get_json("/v1/holds")["holds"]) == 1, what="one is left")
     agent.stop()

@@ -471,7 +471,7 @@ def test_more_connections_than_allowed(target):
 def test_clients_that_go_while_redis_is_asked(cluster, root):
     """Nobody waits for these answers any more; and who waits gets his."""
     Cache(root).model(REPO)
-    agent, coordinator = cluster.pair(root)
+    agent, coordinator = cluster.pair(root, redis={"command_timeout": "1m"})
     redis = cluster.redis.process
     redis.signal(signal.SIGSTOP)
     try:

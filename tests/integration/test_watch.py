@@ -65,6 +65,15 @@ def wait_used(agent, name, since):
     return row
 
 
+def assert_use(agent, path, used, idle=()):
+    """A look at the file is a use of these models, and none of those."""
+    since = time.time()
+    look(path)
+    for name in used:
+        wait_used(agent, name, since)
+    assert_idle(agent, *idle)
+
+
 # ---- what is a use, and of what ----
 
 
@@ -103,10 +112,8 @@ def test_looking_at_folders_and_links_is_no_use(watched, blind):
         if path.is_symlink():
             os.readlink(path)
             os.stat(path)
-    since = time.time()
-    look(cache.snapshot(FORK, A) / "model.safetensors")  # what came before is known by then
-    wait_used(agent, other, since)
-    assert_idle(agent, name)
+    # what came before is known by then
+    assert_use(agent, cache.snapshot(FORK, A) / "model.safetensors", [other], [name])
 
 
 def test_revisions_are_told_apart_by_their_blobs(watched, blind):
@@ -115,13 +122,8 @@ def test_revisions_are_told_apart_by_their_blobs(watched, blind):
     agent = watched()
     agent.wait_model(one)
     agent.wait_model(two)
-    since = time.time()
-    look(cache.snapshot(REPO, A) / "model.safetensors")
-    wait_used(agent, one, since)
-    assert_idle(agent, two)
-    since = time.time()
-    look(cache.snapshot(REPO, B) / "model.safetensors")
-    wait_used(agent, two, since)
+    assert_use(agent, cache.snapshot(REPO, A) / "model.safetensors", [one], [two])
+    assert_use(agent, cache.snapshot(REPO, B) / "model.safetensors", [two])
 
 
 def test_blob_of_two_revisions_is_a_use_of_both(watched, blind):
@@ -132,11 +134,7 @@ def test_blob_of_two_revisions_is_a_use_of_both(watched, blind):
     agent = watched()
     for name in (one, two, other):
         agent.wait_model(name)
-    since = time.time()
-    look(cache.snapshot(REPO, A) / "model.safetensors")
-    wait_used(agent, one, since)
-    wait_used(agent, two, since)
-    assert_idle(agent, other)
+    assert_use(agent, cache.snapshot(REPO, A) / "model.safetensors", [one, two], [other])
 
 
 def test_payload_of_the_store_is_a_use_of_all_that_have_it(watched, blind):
@@ -149,11 +147,7 @@ def test_payload_of_the_store_is_a_use_of_all_that_have_it(watched, blind):
     agent = watched()
     for name in (one, two, other):
         agent.wait_model(name)
-    since = time.time()
-    look(cache.snapshot(FORK, A) / "model.safetensors")
-    wait_used(agent, one, since)
-    wait_used(agent, two, since)
-    assert_idle(agent, other)
+    assert_use(agent, cache.snapshot(FORK, A) / "model.safetensors", [one, two], [other])
 
 
 def test_files_in_the_snapshot_itself(watched, blind):
@@ -169,10 +163,7 @@ def test_files_in_the_snapshot_itself(watched, blind):
     agent = watched()
     agent.wait_model(one)
     agent.wait_model(two)
-    since = time.time()
-    look(cache.snapshot(REPO, A) / "sub/model.safetensors")
-    wait_used(agent, one, since)
-    assert_idle(agent, two)
+    assert_use(agent, cache.snapshot(REPO, A) / "sub/model.safetensors", [one], [two])
 
 
 def test_opened_in_another_mount_namespace(watched, blind):
@@ -203,14 +194,10 @@ def test_new_model_and_new_file(watched, blind):
     folder = blind / "models--acme--llama"
     name = Cache(blind).model(REPO)
     agent.wait_model(name)
-    since = time.time()
-    look(next((folder / "blobs").iterdir()))
-    wait_used(agent, name, since)
+    assert_use(agent, next((folder / "blobs").iterdir()), [name])
     other = Cache(blind).model(REPO, B, refs=("v2",))
     agent.wait_model(other)
-    since = time.time()
-    look(Cache(blind).snapshot(REPO, B) / "model.safetensors")
-    wait_used(agent, other, since)
+    assert_use(agent, Cache(blind).snapshot(REPO, B) / "model.safetensors", [other])
 
 
 def test_folder_is_replaced(watched, blind):
@@ -242,9 +229,7 @@ def test_root_is_replaced(watched, blind):
     agent.wait_model(other)
     agent.wait_gone(name)
     assert sources(agent)["directories"] == 1
-    since = time.time()
-    look(Cache(blind).snapshot(FORK, A) / "model.safetensors")
-    wait_used(agent, other, since)
+    assert_use(agent, Cache(blind).snapshot(FORK, A) / "model.safetensors", [other])
 
 
 # ---- the agent's own ----
@@ -493,9 +478,7 @@ def test_no_more_than_the_settings_allow(watched, blind, cluster):
     cluster.wait_lru(seen)
     assert cluster.evict(seen)["outcome"] == "deleted"
     agent.wait_log(r"event=\+watch root=default")
-    since = time.time()
-    look(cache.snapshot(models[unseen], A) / "model.safetensors")
-    wait_used(agent, unseen, since)
+    assert_use(agent, cache.snapshot(models[unseen], A) / "model.safetensors", [unseen])
 
 
 def test_partly_watched_model_is_not_removed_automatically(watched, blind, cluster):
@@ -559,9 +542,7 @@ def test_fanotify(blind, cluster):
     agent.start().wait_ready()
     agent.wait_model(case.name)
     assert sources(agent)["by"] == "fanotify"
-    since = time.time()
-    look(case.links[-1])
-    wait_used(agent, case.name, since)
+    assert_use(agent, case.links[-1], [case.name])
 
 
 def test_fanotify_without_the_right_to_it(blind, cluster):
@@ -576,9 +557,7 @@ def test_fanotify_without_the_right_to_it(blind, cluster):
     agent.wait_log("event=-watch by=fanotify .*instead=inotify")
     assert sources(agent)["by"] == "inotify"
     agent.wait_model(name)
-    since = time.time()
-    look(Cache(blind).snapshot(REPO, A) / "model.safetensors")
-    wait_used(agent, name, since)
+    assert_use(agent, Cache(blind).snapshot(REPO, A) / "model.safetensors", [name])
 
 
 def test_agent_that_ends_lets_the_disk_go(disk, cluster):

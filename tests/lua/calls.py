@@ -17,6 +17,9 @@ TTL = 600_000
 LONGEST_TTL = 86_400_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
+# What follows a node's {N} in the names of its keys, and their types.
+KINDS = {"": "hash", ":lru": "zset", ":size": "hash", ":state": "hash", ":hold": "zset",
+         ":holders": "hash", ":cmd": "hash", ":receipts": "stream", ":lru:before": "zset"}
 NAME = "hf:org/model-%d@0e9e39f249a1"
 
 
@@ -169,6 +172,10 @@ class Node:
 
     def confirm(self, *receipts, **how):
         return self.raw("confirm", self.confirm_args(receipts, **how))
+
+    def mend(self):
+        keys = [self.state + suffix for suffix in KINDS]
+        return call(self.db, "mend", keys, KINDS.values())
 
     # ---- what is there ----
 

@@ -2,16 +2,10 @@
 
 import pytest
 
-from calls import (DAY, HOUR, Found, Node, Receipt, Victim, call, clock, dump, fails, names)
+from calls import (DAY, HOUR, KINDS, Found, Node, Receipt, Victim, clock, dump, fails, names)
 
 A, B, C = names(3)
-KINDS = {"": "hash", ":lru": "zset", ":size": "hash", ":state": "hash", ":hold": "zset",
-         ":holders": "hash", ":cmd": "hash", ":receipts": "stream", ":lru:before": "zset"}
 COUNTERS = ["deleted", "gone", "refused", "failed", "refault", "freed", "inv", "fence"]
-
-
-def mend(node):
-    return call(node.db, "mend", [node.state + suffix for suffix in KINDS], KINDS.values())
 
 
 @pytest.fixture
@@ -31,10 +25,10 @@ def node(db):
 def test_what_is_right_stays(db, node, listener):
     before = dump(db)
     for _ in range(3):
-        assert mend(node) == []
+        assert node.mend() == []
     assert dump(db) == before and listener.heard() == []
     db.flushall()
-    assert mend(node) == [] and db.keys() == []
+    assert node.mend() == [] and db.keys() == []
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -45,16 +39,16 @@ def test_a_key_of_another_type_goes(db, node, suffix, kind):
     {"string": lambda: db.set(key, "x"), "list": lambda: db.rpush(key, "x"),
      "set": lambda: db.sadd(key, "x")}[kind]()
     before = dump(db)
-    assert mend(node) == [key]
+    assert node.mend() == [key]
     del before[key]
     assert dump(db) == before
-    assert mend(node) == []
+    assert node.mend() == []
 
 
 def test_all_keys_of_another_type_go(db, node):
     for suffix in KINDS:
         db.set(node.state + suffix, "x")
-    assert mend(node) == [node.state + suffix for suffix in KINDS]
+    assert node.mend() == [node.state + suffix for suffix in KINDS]
     assert db.keys() == []
 
 
@@ -64,7 +58,7 @@ def test_all_keys_of_another_type_go(db, node):
 def test_a_counter_that_is_none_goes(db, node, counter, value):
     db.hset(node.state, counter, value)
     before = dump(db, [counter])
-    assert mend(node) == [f"{node.state} {counter}"]
+    assert node.mend() == [f"{node.state} {counter}"]
     assert node.field(counter) is None and dump(db) == before
 
 
@@ -72,13 +66,13 @@ def test_a_counter_that_is_none_goes(db, node, counter, value):
 @pytest.mark.parametrize("value", ["0", "1", str(2**53 - 1)])
 def test_a_counter_that_is_one_stays(db, node, counter, value):
     db.hset(node.state, counter, value)
-    assert mend(node) == [] and node.field(counter) == value
+    assert node.mend() == [] and node.field(counter) == value
 
 
 def test_more_bytes_than_lua_can_count_stay(db, node):
     """confirm.lua adds them in Redis, digit by digit."""
     db.hset(node.state, "freed", str(10**17 + 1))
-    assert mend(node) == [] and node.field("freed") == str(10**17 + 1)
+    assert node.mend() == [] and node.field("freed") == str(10**17 + 1)
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in KINDS if suffix])
@@ -86,7 +80,7 @@ def test_what_was_mended_is_registered_and_works(db, node, suffix):
     node.register([Found(A, DAY), Found(B, DAY)], first=True)
     db.delete(node.state + suffix)
     db.set(node.state + suffix, "x")
-    mend(node)
+    node.mend()
     node.register([Found(A, DAY), Found(B, DAY)], first=True)
     assert node.beat(2, holds=[(HOUR, B)])[0] == "OK"
     assert node.outcomes(Victim(B, clock(db), reason="manual", force=1, id="b1")) == ["issued"]
@@ -104,7 +98,7 @@ def test_a_counter_that_was_mended_counts(db, node, counter):
         fails(db, lambda: node.issue(Victim(B, clock(db), id="b1")))
     elif counter != "inv":
         fails(db, lambda: node.confirm(*receipts))
-    mend(node)
+    node.mend()
     assert node.outcomes(Victim(B, clock(db), id="b1")) == ["issued"]
     assert node.confirm(*receipts) == ["OK", 2]
 
@@ -113,6 +107,6 @@ def test_an_inventory_gets_no_number_that_was_seen(db, node):
     node.register([Found(A, DAY)], first=True)
     seen = node.number("inv")
     db.hset(node.state, "inv", "x")
-    mend(node)
+    node.mend()
     node.register([Found(B, DAY)])
     assert node.number("inv") > seen

@@ -6,6 +6,7 @@ import random
 import threading
 
 import pytest
+import redis
 
 from calls import (DAY, EPOCH, HOUR, Cluster, Found, Receipt, Victim, clock, dump, names)
 from larder.wait import wait_until
@@ -230,6 +231,44 @@ def test_issue_against_registration(db, crowd, node):
         else:
             assert issued in (["INCARNATION"], ["LOADING"]) and not db.exists(node.cmd)
         assert sorted(node.scores()) == [A, C]
+
+
+# ---- mending ----
+
+
+def unless_broken(act, connection):
+    """None: a key was of another type."""
+    try:
+        return act(connection)
+    except redis.ResponseError:
+        return None
+
+
+def test_mend_against_those_who_work_there(db, crowd, node):
+    """What is wrong goes once; nothing goes that somebody writes before, between and after."""
+    for i in range(ROUNDS):
+        db.flushall()
+        node.register([Found(A, DAY), Found(B, DAY)], first=True)
+        db.set(node.cmd, "x")
+        db.hset(node.state, "refused", "x")
+
+        def issue(connection, i=i):
+            return node.on(connection).outcomes(Victim(A, 2**50, f"i{i}"))
+
+        def hold(connection):
+            return node.on(connection).beat(2, holds=[(HOUR, B)])
+
+        issued, held, *dropped = race(
+            crowd, lambda c, act=issue: unless_broken(act, c), lambda c: unless_broken(hold, c),
+            *[lambda c: node.on(c).mend()] * 4)
+        assert sorted(sum(dropped, [])) == [node.state + " refused", node.cmd]
+        assert issued in (None, ["issued"])
+        assert issued or issue(db) == ["issued"]
+        held = held or hold(db)
+        assert node.command(A)[0] == f"i{i}" and db.zscore(node.hold, B) == int(held[1]) + HOUR
+        assert node.confirm(Receipt(1, A, f"i{i}", "refused")) == ["OK", 1]
+        assert node.number("refused") == 1 and node.scores().keys() == {A, B}
+        assert node.mend() == []
 
 
 # ---- receipts ----
