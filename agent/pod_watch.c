@@ -44,6 +44,7 @@ struct pod_watch {
 	char *version; /* where a watch goes on */
 	struct mono due, relist_due;
 	int64_t back_off_ms;
+	int64_t anew_ms; /* so long it waits to list anew when the watch breaks once more */
 	char problem[200];
 	char *line; /* of a watch, as far as it has come */
 	size_t line_len, line_room;
@@ -76,11 +77,16 @@ static void list_anew(struct pod_watch *w)
 	w->page = NULL;
 }
 
+static int64_t longer(int64_t ms)
+{
+	int64_t next = ms > 0 ? 2 * ms : BACK_OFF_MIN_MS;
+
+	return next < BACK_OFF_MAX_MS ? next : BACK_OFF_MAX_MS;
+}
+
 static void failed(struct pod_watch *w, const char *why)
 {
-	int64_t most = w->back_off_ms > 0 ? 2 * w->back_off_ms : BACK_OFF_MIN_MS;
-
-	w->back_off_ms = most < BACK_OFF_MAX_MS ? most : BACK_OFF_MAX_MS;
+	w->back_off_ms = longer(w->back_off_ms);
 	w->due.ms = clock_mono().ms + w->back_off_ms / 2 +
 		    clock_random((uint32_t)(w->back_off_ms / 2 + 1));
 	set_problem(w, why);
@@ -184,6 +190,7 @@ static void take_event(struct pod_watch *w, const char *text, size_t len)
 	}
 	if (!w->broken && version_of(object) != NULL) {
 		set_version(w, version_of(object));
+		w->anew_ms = 0;
 		succeeded(w);
 	}
 	cJSON_Delete(tree);
@@ -232,7 +239,9 @@ static void watch_ended(const struct http_answer *answer, void *arg)
 		/* What has happened meanwhile is in the list. */
 		w->broken = false;
 		list_anew(w);
-		w->due.ms = clock_mono().ms + BACK_OFF_MIN_MS;
+		/* An API whose watches break each time must not be asked for lists without end. */
+		w->anew_ms = longer(w->anew_ms);
+		w->due.ms = clock_mono().ms + w->anew_ms;
 		return;
 	}
 	if (answer->status == 200) {

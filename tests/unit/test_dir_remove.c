@@ -9,6 +9,7 @@
 #include "agent/root.h"
 #include "tests/unit/kit.h"
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 static int failing_syncs;
@@ -21,6 +22,7 @@ int __wrap_fsync(int fd)
 	errno = EIO;
 	return -1;
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 struct place {
 	char *dir;

@@ -14,6 +14,7 @@
 #include "agent/hf_refs.h"
 #include "tests/unit/hub.h"
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 /* The linker puts these in the place of fsync and read. */
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
@@ -38,6 +39,7 @@ int __wrap_fsync(int fd)
 	errno = EIO;
 	return -1;
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 /* Where the blobs of the removed revision A are now. */
 #define DONE_A	".larder-done-" TXN_A

@@ -100,61 +100,61 @@ static const struct model_ref_facts dataset = {"hf.d:acme/texts@0e9e39f249a1", "
 static const struct model_ref_facts dir = {"dir:team/llama@-", "directory", "team/llama",
 					   "/models"};
 
+static const struct {
+	enum model_ref_kind kind;
+	const char *text, *revision;
+	const struct model_ref_facts *model;
+	bool matches;
+} rows[] = {
+	{MODEL_REF_NAME, "hf:o/n@0e9e39f249a1", NULL, &hub_a, true},
+	{MODEL_REF_NAME, "hf:o/n@0e9e39f249a", NULL, &hub_a, false},
+	{MODEL_REF_REPO, "o/n", NULL, &hub_a, true},
+	{MODEL_REF_REPO, "O/N", NULL, &hub_a, true},
+	{MODEL_REF_REPO, "o/n2", NULL, &hub_a, false},
+	{MODEL_REF_REPO, "o", NULL, &hub_a, false},
+	{MODEL_REF_REPO, "o/n", A, &hub_a, true},
+	{MODEL_REF_REPO, "o/n", "0e9e39f", &hub_a, true},
+	{MODEL_REF_REPO, "o/n", B, &hub_a, false},
+	/* what has no commit yet, or one that is none, may be it */
+	{MODEL_REF_REPO, "o/n", B, &hub_new, true},
+	{MODEL_REF_REPO, "nim/x", B, &nim, true},
+	{MODEL_REF_REPO, "team/llama", NULL, &dir, true},
+	{MODEL_REF_REPO, "llama", NULL, &dir, false},
+	{MODEL_REF_FOLDER, "models--o--n", NULL, &hub_a, true},
+	{MODEL_REF_FOLDER, "models--o--n", B, &hub_a, false},
+	{MODEL_REF_FOLDER, "models--o--n", NULL, &dir, false},
+	{MODEL_REF_FOLDER, "models--o--", NULL, &hub_a, false},
+	{MODEL_REF_PATH, "/models/team/llama", NULL, &dir, true},
+	{MODEL_REF_PATH, "/models/team/llama/x/y", NULL, &dir, true},
+	{MODEL_REF_PATH, "/models/team/llama2", NULL, &dir, false},
+	{MODEL_REF_PATH, "/models/team", NULL, &dir, false},
+	{MODEL_REF_PATH, "/models", NULL, &dir, false},
+	{MODEL_REF_PATH, "/models2/team/llama", NULL, &dir, false},
+	{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A "/f", NULL, &hub_a, true},
+	{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A, NULL, &hub_a, true},
+	{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A "0", NULL, &hub_a, false},
+	{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots", NULL, &hub_a, false},
+	{MODEL_REF_PATH, "/nvme/hub", NULL, &hub_a, false},
+	{MODEL_REF_PATH, "/nvme/hub/", NULL, &hub_new, false},
+	{MODEL_REF_PATH, "/nvme/hub/./", NULL, &hub_new, false},
+	{MODEL_REF_PATH, "", NULL, &hub_a, false},
+	{MODEL_REF_PATH, "models/team/llama", NULL, &dir, false},
+	/* the same path, as people and templates write it */
+	{MODEL_REF_PATH, "/models/team/llama/", NULL, &dir, true},
+	{MODEL_REF_PATH, "//models/./team//llama/./x", NULL, &dir, true},
+	{MODEL_REF_PATH, "/models/team/llama.", NULL, &dir, false},
+	{MODEL_REF_PATH, "/models/team/../team/llama", NULL, &dir, false},
+	{MODEL_REF_PATH, "/nvme//hub/models--o--n/./snapshots/" A, NULL, &hub_a, true},
+	{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A "/f", NULL, &hub_new, true},
+	/* a repository of any kind */
+	{MODEL_REF_REPO, "acme/texts", NULL, &dataset, true},
+	{MODEL_REF_REPO, "acme/texts", B, &dataset, false},
+	{MODEL_REF_FOLDER, "datasets--acme--texts", A, &dataset, true},
+	{MODEL_REF_FOLDER, "models--acme--texts", A, &dataset, false},
+};
+
 static void test_matches(void **state)
 {
-	static const struct {
-		enum model_ref_kind kind;
-		const char *text, *revision;
-		const struct model_ref_facts *model;
-		bool matches;
-	} rows[] = {
-		{MODEL_REF_NAME, "hf:o/n@0e9e39f249a1", NULL, &hub_a, true},
-		{MODEL_REF_NAME, "hf:o/n@0e9e39f249a", NULL, &hub_a, false},
-		{MODEL_REF_REPO, "o/n", NULL, &hub_a, true},
-		{MODEL_REF_REPO, "O/N", NULL, &hub_a, true},
-		{MODEL_REF_REPO, "o/n2", NULL, &hub_a, false},
-		{MODEL_REF_REPO, "o", NULL, &hub_a, false},
-		{MODEL_REF_REPO, "o/n", A, &hub_a, true},
-		{MODEL_REF_REPO, "o/n", "0e9e39f", &hub_a, true},
-		{MODEL_REF_REPO, "o/n", B, &hub_a, false},
-		/* what has no commit yet, or one that is none, may be it */
-		{MODEL_REF_REPO, "o/n", B, &hub_new, true},
-		{MODEL_REF_REPO, "nim/x", B, &nim, true},
-		{MODEL_REF_REPO, "team/llama", NULL, &dir, true},
-		{MODEL_REF_REPO, "llama", NULL, &dir, false},
-		{MODEL_REF_FOLDER, "models--o--n", NULL, &hub_a, true},
-		{MODEL_REF_FOLDER, "models--o--n", B, &hub_a, false},
-		{MODEL_REF_FOLDER, "models--o--n", NULL, &dir, false},
-		{MODEL_REF_FOLDER, "models--o--", NULL, &hub_a, false},
-		{MODEL_REF_PATH, "/models/team/llama", NULL, &dir, true},
-		{MODEL_REF_PATH, "/models/team/llama/x/y", NULL, &dir, true},
-		{MODEL_REF_PATH, "/models/team/llama2", NULL, &dir, false},
-		{MODEL_REF_PATH, "/models/team", NULL, &dir, false},
-		{MODEL_REF_PATH, "/models", NULL, &dir, false},
-		{MODEL_REF_PATH, "/models2/team/llama", NULL, &dir, false},
-		{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A "/f", NULL, &hub_a, true},
-		{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A, NULL, &hub_a, true},
-		{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A "0", NULL, &hub_a, false},
-		{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots", NULL, &hub_a, false},
-		{MODEL_REF_PATH, "/nvme/hub", NULL, &hub_a, false},
-		{MODEL_REF_PATH, "/nvme/hub/", NULL, &hub_new, false},
-		{MODEL_REF_PATH, "/nvme/hub/./", NULL, &hub_new, false},
-		{MODEL_REF_PATH, "", NULL, &hub_a, false},
-		{MODEL_REF_PATH, "models/team/llama", NULL, &dir, false},
-		/* the same path, as people and templates write it */
-		{MODEL_REF_PATH, "/models/team/llama/", NULL, &dir, true},
-		{MODEL_REF_PATH, "//models/./team//llama/./x", NULL, &dir, true},
-		{MODEL_REF_PATH, "/models/team/llama.", NULL, &dir, false},
-		{MODEL_REF_PATH, "/models/team/../team/llama", NULL, &dir, false},
-		{MODEL_REF_PATH, "/nvme//hub/models--o--n/./snapshots/" A, NULL, &hub_a, true},
-		{MODEL_REF_PATH, "/nvme/hub/models--o--n/snapshots/" A "/f", NULL, &hub_new, true},
-		/* a repository of any kind */
-		{MODEL_REF_REPO, "acme/texts", NULL, &dataset, true},
-		{MODEL_REF_REPO, "acme/texts", B, &dataset, false},
-		{MODEL_REF_FOLDER, "datasets--acme--texts", A, &dataset, true},
-		{MODEL_REF_FOLDER, "models--acme--texts", A, &dataset, false},
-	};
-
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct model_ref ref;
