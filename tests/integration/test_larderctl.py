@@ -1,11 +1,8 @@
 """larderctl: every command, its tables, its JSON, its exit status."""
 
 import getpass
-import http.server
-import json
 import os
 import re
-import threading
 import time
 
 import pytest
@@ -435,44 +432,6 @@ def test_text_from_elsewhere_cannot_write_to_the_terminal(cluster, ctl):
     result = ctl.good("pins")
     assert "\x1b" not in result.out and r"\x1b[2J\x07 é ok" in result.out
     assert ctl.good("pins", "-o", "json").json["pins"][0]["why"] == why
-
-
-STRANGE = {
-    "holds": [{"id": "\x1b[2J", "models": [7, None, "hf:\x1b[2J"]}, {"models": "x"}],
-    "models": [7, None, "hf:\x1b[2J"],
-    "id": "\x1b[2J",
-    "model": "\x1b[2J",
-    "open": "\x1b[2J",
-    "why": "\x1b[2J",
-    "processes": "\x1b[2J",
-}
-
-
-class Stranger(http.server.BaseHTTPRequestHandler):
-    """Answers everything with what no agent says."""
-
-    def do_GET(self):
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = json.dumps(STRANGE).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.mark.parametrize("argv", [["holds"], ["hold", "hf:a@1"], ["inuse", "hf:a@1"]], ids=str)
-def test_answers_of_a_stranger(ctl, argv):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        result = ctl.good(*argv, "--agent", f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
-    assert "\x1b" not in result.out and r"\x1b[2J" in result.out
 
 
 # ---- evictions and their history ----

@@ -8,7 +8,6 @@ import hashlib
 import pytest
 
 from larder.caches import A, B, Cache, age_everything
-from larder.mounts import Blind
 from larder.openers import look
 from larder.removals import DAY, REPO, SIZE
 from larder.trees import dangling, left_by_larder
@@ -38,12 +37,9 @@ def drop_leftover(root):
 
 
 @pytest.fixture
-def blind(directory):
-    mount = Blind(directory / "blind")
-    root = mount.path / "hub"
-    root.mkdir()
-    yield root
-    mount.close()
+def blind(make_disk):
+    """A root without access times: nothing on it tells of a use after it has ended."""
+    return make_disk(mib=64, options="noatime").root()
 
 
 # ---- links that clients do not make ----

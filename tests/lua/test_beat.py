@@ -47,7 +47,7 @@ def test_unknown(db, node):
     assert db.keys() == []
 
 
-@pytest.mark.parametrize("off", [61_000, -61_000, 8 * DAY])
+@pytest.mark.parametrize("off", [90_000, -90_000, 8 * DAY])
 def test_clock_that_has_jumped(db, node, off):
     """No heartbeat, and no use, from before it."""
     before = dump(db)
@@ -55,7 +55,7 @@ def test_clock_that_has_jumped(db, node, off):
     assert dump(db) == before
 
 
-@pytest.mark.parametrize("off", [0, 59_000, -59_000])
+@pytest.mark.parametrize("off", [0, 30_000, -30_000])
 def test_clock_that_runs_apart_a_little(db, node, off):
     assert node.beat(2, heard=clock(db) + off)[0] == "OK"
 

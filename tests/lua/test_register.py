@@ -214,14 +214,14 @@ def test_redis_has_lost_everything(db, node):
     assert abs(node.score(A) - used) <= 1000
 
 
-@pytest.mark.parametrize("jump", [61_000, -61_000, 8 * DAY])
+@pytest.mark.parametrize("jump", [90_000, -90_000, 8 * DAY])
 def test_differences_after_a_jump_of_the_clock(db, node, jump):
     """What they say would be on another clock than the rest: the agent begins again."""
     node.register([Found(A, HOUR)], first=True)
     before = dump(db)
     assert node.register([Found(B)], heard=clock(db) - jump) == ["CLOCK"]
     assert dump(db) == before
-    assert node.register([Found(B)], heard=clock(db) + 59_000)[0] == "OK"
+    assert node.register([Found(B)], heard=clock(db) + 30_000)[0] == "OK"
 
 
 def test_a_jump_forward_takes_along_what_was_known(db, node):
@@ -240,7 +240,7 @@ def test_a_jump_back_lets_nothing_look_older(db, node):
     db.zadd(node.lru, {m: node.score(m) + 8 * DAY for m in (A, B)})
     now = int(node.register([Found(A, HOUR), Found(B, 9 * DAY)], first=True,
                             heard=clock(db) + 8 * DAY)[1])
-    assert node.score(A) == now and DAY - 60_000 < now - node.score(B) <= DAY
+    assert node.score(A) == now and abs(now - node.score(B) - DAY) < 60_000
 
 
 def test_no_use_is_in_the_future(db, node):
