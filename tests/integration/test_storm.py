@@ -162,10 +162,10 @@ class World:
             for n, (engine, models) in enumerate(zip(self.servers, self.served, strict=True))
         ]
 
-    def clients(self, every_s, **options):
+    def clients(self, every_s):
         """Real ones."""
         return [
-            Downloader(kind, self.cluster.client(kind), self.hub, list(self.sized(kind)), every_s, **options)
+            Downloader(kind, self.cluster.client(kind), self.hub, list(self.sized(kind)), every_s)
             for kind in KINDS
         ]
 
@@ -332,7 +332,7 @@ def test_deletes_against_downloads(cluster, make_world, directory):
     world = make_world(directory)
     world.begin({})
     storm = Storm()
-    storm.add(*world.clients(0.0, partial_ok=True))
+    storm.add(*world.clients(0.0))
     clients = {worker.client.kind: worker.client for worker in storm.workers}
     storm.add(Evictor(31, world.coordinator, ["hf:acme/*", "hf.d:acme/*"]))
     storm.run(SECONDS)
