@@ -240,7 +240,10 @@ class World:
         def gone():
             for model in self.cluster.db.zrange(f"larder:{{{NODE}}}:hold", 0, -1):
                 self.coordinator.http.post("/v1/evictions", {"models": [model], "force": True})
-            return not checker.model_folders(self.hub, self.engines)
+            try:
+                return not checker.model_folders(self.hub, self.engines)
+            except FileNotFoundError:
+                return False  # one of them went while it was looked at
 
         wait_until(gone, ENDING_S, "everything idle goes", every=0.5)
         self.assert_right()
