@@ -123,6 +123,8 @@ class Server(Claimant):
     def act(self):
         model = self.random.choice(self.models)
         self.engine.serve(model.served_as)
+        # The claim of before may still stand, and end with an answer that is on its way.
+        self.wait_for(self.heard(), self.SECONDS_FOR_ANSWER)
         if self.wait_for(lambda: self.claimed(model), self.SECONDS_FOR_ANSWER):
             self.serve(model)
         else:

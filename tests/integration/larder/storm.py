@@ -186,13 +186,14 @@ class Evictor(Worker):
 
 class Downloader(Worker):
     """
-    A real client that downloads and loads; what fails must go well when it is done again. `partial_ok`:
-    the same holds for a model that is not there in full, otherwise that is broken.
+    A real client that downloads and loads all of it; what fails must go well when it is done again.
+    A client only looks whether a file is there, which is no use: a model that nobody has opened for
+    long may go between two of these looks, and then it downloads the rest alone.
     """
 
-    def __init__(self, seed, client, cache, revisions, every_s=0.3, partial_ok=False):
+    def __init__(self, seed, client, cache, revisions, every_s=0.3):
         super().__init__(seed)
-        self.every_s, self.partial_ok = every_s, partial_ok
+        self.every_s = every_s
         self.client, self.cache, self.revisions = client, cache, revisions
         self.errors = collections.Counter()
 
@@ -210,8 +211,6 @@ class Downloader(Worker):
                 self.counts["loaded"] += 1
                 return
             self.failed(f"{read} of {size} bytes", errors)
-            if not self.partial_ok:
-                break
         self.broken.append(f"{self.client.kind} {repo}@{revision}: " + " | ".join(errors))
 
     def failed(self, what, errors):
