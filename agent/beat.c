@@ -22,6 +22,7 @@
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/redis_script.h"
+#include "common/redis_sentinel.h"
 #include "common/xmem.h"
 
 #define READ_INTERVAL_MS 30000 /* pins and policy, when nobody says that they have changed */
@@ -37,6 +38,7 @@ enum beat_state { BEAT_DOWN, BEAT_ASKING, BEAT_REGISTERING, BEAT_REGISTERED };
 struct beat {
 	struct agent *agent;
 	struct redis_link *link, *subscriber;
+	struct redis_sentinel *sentinel; /* who tells where Redis is, or NULL */
 	struct redis_args args;
 	char *password;
 	char incarnation[9]; /* of this registration: what was said before it counts no more */
@@ -503,9 +505,10 @@ struct beat *beat_new(struct agent *agent, struct err *err)
 	b->soon = evtimer_new(daemon_base(agent->daemon), on_soon, b);
 	snprintf(b->client_name, sizeof(b->client_name), "larder-agent-%s", agent->node);
 	if (redis_options_target(&agent->options.redis, b->client_name, &target, &b->password,
-				 err) != 0) {
-		event_free(b->soon);
-		free(b);
+				 err) != 0 ||
+	    redis_sentinel_start(agent->daemon, &agent->options.redis.sentinel, &target,
+				 &b->sentinel, err) != 0) {
+		beat_free(b);
 		return NULL;
 	}
 	key_node(wake, agent->options.redis.prefix, agent->node, KEY_WAKE);
@@ -523,6 +526,7 @@ void beat_free(struct beat *b)
 		return;
 	redis_link_free(b->link);
 	redis_link_free(b->subscriber);
+	redis_sentinel_free(b->sentinel);
 	event_free(b->soon);
 	redis_args_free(&b->args);
 	free(b->password);

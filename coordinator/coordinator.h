@@ -17,11 +17,13 @@ struct cycles;
 struct follow;
 struct http_server;
 struct leader;
+struct redis_sentinel;
 
 struct coordinator {
 	struct coordinator_options options;
 	struct daemon *daemon;
 	struct redis_link *link, *subscriber;
+	struct redis_sentinel *sentinel; /* who tells where Redis is, or NULL */
 	char *redis_password;
 	struct redis_link_server server; /* what Redis said of itself last */
 	struct leader *leader;

@@ -7,6 +7,7 @@
 #include "common/http_server.h"
 #include "common/log.h"
 #include "common/redis_script.h"
+#include "common/redis_sentinel.h"
 #include "common/version.h"
 #include "common/xmem.h"
 #include "coordinator/api.h"
@@ -242,7 +243,9 @@ static int start_links(struct coordinator *c, struct err *err)
 	char pressure[KEY_SIZE], done[KEY_SIZE];
 
 	if (redis_options_target(&c->options.redis, "larder-coordinator", &target,
-				 &c->redis_password, err) != 0)
+				 &c->redis_password, err) != 0 ||
+	    redis_sentinel_start(c->daemon, &c->options.redis.sentinel, &target, &c->sentinel,
+				 err) != 0)
 		return -1;
 	coordinator_key(c, pressure, KEY_PRESSURE);
 	coordinator_key(c, done, KEY_DONE);
@@ -294,6 +297,7 @@ static void stop(struct coordinator *c)
 {
 	redis_link_free(c->subscriber);
 	redis_link_free(c->link);
+	redis_sentinel_free(c->sentinel);
 	cycles_free(c->cycles);
 	follow_free(c->follow);
 	leader_free(c->leader);
