@@ -27,6 +27,7 @@ void redis_info_parse(const char *info, struct redis_link_server *server, bool *
 	field(info, "run_id", server->run_id, sizeof(server->run_id));
 	field(info, "role", server->role, sizeof(server->role));
 	field(info, "redis_mode", server->mode, sizeof(server->mode));
+	field(info, "maxmemory", server->maxmemory, sizeof(server->maxmemory));
 	field(info, "maxmemory_policy", server->maxmemory_policy, sizeof(server->maxmemory_policy));
 	field(info, "loading", value, sizeof(value));
 	*loading = strcmp(value, "1") == 0;

@@ -9,6 +9,7 @@ struct redis_link_server {
 	char run_id[48];
 	char role[16];
 	char mode[16];
+	char maxmemory[24]; /* bytes; "0": no limit */
 	char maxmemory_policy[32];
 };
 

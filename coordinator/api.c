@@ -146,12 +146,15 @@ static cJSON *result_json(const struct cycle_result *r)
 
 static cJSON *redis_json(const struct coordinator *c)
 {
-	cJSON *json = cJSON_CreateObject();
+	cJSON *json = cJSON_CreateObject(), *problems;
 
 	cJSON_AddBoolToObject(json, "connected", redis_link_is_up(c->link));
 	cJSON_AddStringToObject(json, "version", c->server.version);
 	cJSON_AddStringToObject(json, "role", c->server.role);
 	cJSON_AddStringToObject(json, "maxmemory_policy", c->server.maxmemory_policy);
+	problems = cJSON_AddArrayToObject(json, "problems");
+	for (size_t i = 0; i < c->check.count; i++)
+		cJSON_AddItemToArray(problems, cJSON_CreateString(c->check.problems[i].text));
 	return json;
 }
 

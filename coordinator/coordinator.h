@@ -7,6 +7,7 @@
 #include "common/daemon.h"
 #include "common/keys.h"
 #include "common/pins.h"
+#include "common/redis_check.h"
 #include "common/redis_link.h"
 #include "coordinator/caution.h"
 #include "coordinator/ledger.h"
@@ -26,6 +27,7 @@ struct coordinator {
 	struct redis_sentinel *sentinel; /* who tells where Redis is, or NULL */
 	char *redis_password;
 	struct redis_link_server server; /* what Redis said of itself last */
+	struct redis_check check;	 /* and what is wrong with that */
 	struct leader *leader;
 	struct caution caution;
 	struct ledger *ledger;

@@ -99,12 +99,7 @@ static void on_up(const struct redis_link_server *server, void *arg)
 						  : "Redis has come back",
 		      clock_mono());
 	c->server = *server;
-	if (strcmp(server->maxmemory_policy, "noeviction") != 0)
-		log_error("-redis-policy", LOG_STR("maxmemory_policy", server->maxmemory_policy),
-			  LOG_STR("reason", "Redis may evict Larder's keys; set "
-					    "maxmemory-policy noeviction"));
-	if (strcmp(server->mode, "cluster") == 0)
-		log_error("-redis-mode", LOG_STR("reason", "Redis Cluster is not supported"));
+	redis_check_start(&c->check, c->link, server);
 	redis_script_load(c->link,
 			  (const struct redis_script *[]){&script_elect, &script_issue,
 							  &script_resign, &script_pin, NULL});
@@ -247,6 +242,9 @@ static int start_links(struct coordinator *c, struct err *err)
 	    redis_sentinel_start(c->daemon, &c->options.redis.sentinel, &target, &c->sentinel,
 				 err) != 0)
 		return -1;
+	c->check.rights = redis_rights_coordinator;
+	c->check.prefix = c->options.redis.prefix;
+	c->check.node = "NODE"; /* any: it may use the keys of all of them */
 	coordinator_key(c, pressure, KEY_PRESSURE);
 	coordinator_key(c, done, KEY_DONE);
 	c->link = redis_link_new(base, daemon_dns(c->daemon), &target, NULL, &hooks);

@@ -206,6 +206,9 @@ def test_programs_can_work_with_the_rights_of_the_page(guarded, root):
     coordinator.demand_cycle()
     judge = guarded.redis.client(username="judge", password="any")
     assert judge.acl_log() == []
+    # And what they check themselves needs no more.
+    assert coordinator.status()["redis"]["problems"] == []
+    assert not any(d.log_contains("event=-redis-check") for d in (agent, coordinator))
 
 
 def test_a_node_cannot_harm_another(guarded):
