@@ -11,68 +11,74 @@
 
 #define VERSION_MIN 7
 
-static void found(struct redis_check *check, const char *name, bool harmless, const char *fmt, ...)
-	PRINTF_LIKE(4, 5);
+static void found(struct redis_check *check, const struct redis_problem *problem, const char *fmt,
+		  ...) PRINTF_LIKE(3, 4);
 
-static void found(struct redis_check *check, const char *name, bool harmless, const char *fmt, ...)
+static void found(struct redis_check *check, const struct redis_problem *problem, const char *fmt,
+		  ...)
 {
-	struct redis_problem *problem = &check->problems[check->count];
+	struct redis_problem *kept = &check->problems[check->count];
 	va_list ap;
 
 	if (check->count == REDIS_PROBLEMS_MAX)
 		return;
 	check->count++;
-	problem->check = name;
-	problem->harmless = harmless;
+	*kept = *problem;
 	va_start(ap, fmt);
-	vsnprintf(problem->text, sizeof(problem->text), fmt, ap);
+	vsnprintf(kept->text, sizeof(kept->text), fmt, ap);
 	va_end(ap);
-	if (harmless)
-		log_warn("-redis-check", LOG_STR("check", name), LOG_STR("reason", problem->text));
+	if (kept->harmless)
+		log_warn("-redis-check", LOG_STR("check", kept->check),
+			 LOG_STR("reason", kept->text), LOG_STR("advice", kept->advice));
 	else
-		log_error("-redis-check", LOG_STR("check", name), LOG_STR("reason", problem->text));
+		log_error("-redis-check", LOG_STR("check", kept->check),
+			  LOG_STR("reason", kept->text), LOG_STR("advice", kept->advice));
 }
 
 static void check_policy(struct redis_check *check, const struct redis_link_server *server)
 {
+	struct redis_problem problem = {.check = "policy", .harmless = true};
 	const char *policy = server->maxmemory_policy;
 
+	problem.advice = "set maxmemory-policy noeviction";
 	if (strcmp(policy, "noeviction") == 0)
 		return;
-	if (*policy == '\0')
-		found(check, "policy", true,
-		      "Redis does not tell its maxmemory-policy, which must be noeviction");
-	else if (strcmp(server->maxmemory, "0") == 0)
-		found(check, "policy", true,
+	if (*policy == '\0') {
+		found(check, &problem, "Redis does not tell its maxmemory-policy");
+	} else if (strcmp(server->maxmemory, "0") == 0) {
+		found(check, &problem,
 		      "maxmemory-policy is %s: should maxmemory ever be set, Redis evicts Larder's "
-		      "keys; set maxmemory-policy noeviction",
+		      "keys",
 		      policy);
-	else
-		found(check, "policy", false,
-		      "maxmemory-policy is %s, by which Redis may evict Larder's keys; set "
-		      "maxmemory-policy noeviction",
-		      policy);
+	} else {
+		problem.harmless = false;
+		found(check, &problem,
+		      "maxmemory-policy is %s, by which Redis may evict Larder's keys", policy);
+	}
 }
 
 static void check_server(struct redis_check *check, const struct redis_link_server *server)
 {
+	struct redis_problem problem = {.check = "version"};
 	int major = atoi(server->version); /* NOLINT(cert-err34-c): what is no number is too old */
 
+	problem.advice = "use Redis 7.0 or later, or Valkey";
 	if (major < VERSION_MIN)
-		found(check, "version", false,
-		      "Redis %s is too old; Larder needs Redis %d.0 or later, or Valkey",
-		      server->version[0] != '\0' ? server->version : "of an unknown version",
-		      VERSION_MIN);
+		found(check, &problem, "Redis %s is too old",
+		      server->version[0] != '\0' ? server->version : "of an unknown version");
+	problem.check = "mode";
+	problem.advice = "use one master, with replicas and Sentinels if you like";
 	if (strcmp(server->mode, "cluster") == 0)
-		found(check, "mode", false,
-		      "Redis Cluster is not supported; use one master, with replicas and Sentinels "
-		      "if you like");
+		found(check, &problem, "Redis Cluster is not supported");
+	problem.check = "role";
+	problem.advice = "name its master in redis.url, or Sentinels";
 	if (strcmp(server->role, "slave") == 0)
-		found(check, "role", false,
-		      "this Redis is a replica, which takes no writes; name its master in "
-		      "redis.url, or Sentinels");
+		found(check, &problem, "this Redis is a replica, which takes no writes");
 	check_policy(check, server);
 }
+
+static const struct redis_problem rights_problem = {
+	.check = "rights", .advice = "give the user the rights that docs/redis.md has"};
 
 static void found_rights(struct redis_check *check, const redisReply *reply)
 {
@@ -86,10 +92,8 @@ static void found_rights(struct redis_check *check, const redisReply *reply)
 					 i > 0 ? "; " : "", reply->element[i]->str);
 	}
 	if (reply->elements > 0)
-		found(check, "rights", false,
-		      "Redis does not allow the user what Larder needs (docs/redis.md has the "
-		      "rights): %s%s",
-		      list, used >= sizeof(list) ? "..." : "");
+		found(check, &rights_problem, "Redis does not allow the user %s%s", list,
+		      used >= sizeof(list) ? "..." : "");
 }
 
 static void got_rights(const redisReply *reply, const char *why, void *arg)
@@ -102,10 +106,7 @@ static void got_rights(const redisReply *reply, const char *why, void *arg)
 	if (reply->type == REDIS_REPLY_ARRAY)
 		found_rights(check, reply);
 	else if (reply->type == REDIS_REPLY_ERROR)
-		found(check, "rights", false,
-		      "Redis does not allow the user to run Larder's scripts (docs/redis.md has "
-		      "the "
-		      "rights): %s",
+		found(check, &rights_problem, "Redis does not run Larder's scripts: %s",
 		      reply->str);
 	if (check->done != NULL)
 		check->done(check->arg);

@@ -11,9 +11,10 @@
 #define REDIS_PROBLEMS_MAX 8
 
 struct redis_problem {
-	const char *check; /* "version", "mode", "policy", "role", "rights" */
-	bool harmless;	   /* for now */
-	char text[400];	   /* what is wrong, and what to change */
+	const char *check;  /* "version", "mode", "policy", "role", "rights" */
+	bool harmless;	    /* for now */
+	const char *advice; /* what to change */
+	char text[320];	    /* what is wrong */
 };
 
 struct redis_check {
