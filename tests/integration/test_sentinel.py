@@ -2,10 +2,12 @@
 
 import datetime
 import re
+import signal
 
 import pytest
 
 from larder.caches import Cache
+from larder.certificates import Authority
 from larder.sentinels import MASTER, Sentinels
 from larder.wait import wait_until
 
@@ -47,21 +49,27 @@ def start(cluster, sentinels, root, **config):
 
 def fail_over(sentinels, how):
     """Returns the server that is the master from now on."""
-    new = sentinels.replica
+    old, new = sentinels.master, sentinels.replica
     if how == "command":
         assert sentinels.fail_over() is new
+    elif how == "kill":
+        old.kill9()
     else:
-        sentinels.master.kill9()
+        old.process.signal(signal.SIGSTOP)
     return new
 
 
-@pytest.mark.parametrize("how", ["command", "kill"])
+@pytest.mark.parametrize("how", ["command", "kill", "freeze"])
 def test_a_fail_over_is_followed(cluster, sentinels, root, how):
+    """When the old master hangs, only +switch-master tells."""
     name = Cache(root).model("acme/llama")
     coordinator, agent = start(cluster, sentinels, root)
     agent.wait_model(name)
+    old = sentinels.master
     new = fail_over(sentinels, how)
     wait_beat(new)
+    if how == "freeze":
+        old.process.signal(signal.SIGCONT)
     coordinator.wait_leads(BOUND_S).wait_sees("n1")
     wait_until(
         lambda: new.client().hget("larder:leader", "address") == f"127.0.0.1:{coordinator.port}",
@@ -172,6 +180,46 @@ def test_wrong_password_of_the_sentinels(cluster, root, wrong, said):
         daemon.wait_log(rf'event=-redis-link .*reason="no Sentinel tells of the master .*{said}')
         assert "wrong-1" not in daemon.process.log()
     assert coordinator.http.get("/readyz").status == 503
+
+
+# ---- TLS, on both sides and with all ----
+
+
+@pytest.fixture
+def authority(directory):
+    return Authority(directory)
+
+
+def tls_config(authority, ca=None, client=True):
+    cert, key = authority.issue("larder")
+    config = {"ca_file": str((ca or authority).cert), "connect_timeout": "2s"}
+    if client:
+        config |= {"cert_file": str(cert), "key_file": str(key)}
+    return {"redis": config}
+
+
+def test_fail_over_with_tls(cluster, root, authority):
+    sentinels = Sentinels(cluster, tls=authority)
+    config = tls_config(authority)
+    coordinator = cluster.coordinator(url=sentinels.url(), **config)
+    cluster.agent(root, url=sentinels.url(), **config).wait_ready()
+    coordinator.wait_sees("n1")
+    wait_beat(fail_over(sentinels, "kill"))
+    coordinator.wait_leads(BOUND_S)
+
+
+@pytest.mark.parametrize("lacks", ["our certificate", "their authority"])
+def test_tls_that_is_refused(cluster, root, authority, directory, lacks):
+    sentinels = Sentinels(cluster, count=1, tls=authority)
+    if lacks == "our certificate":
+        config = tls_config(authority, client=False)
+    else:
+        config = tls_config(authority, ca=Authority(directory, "other"))
+    agent = cluster.agent(root, url=sentinels.url(), start=False, **config).start()
+    agent.wait_log(r"event=-redis-link .*no Sentinel tells of the master .*(TLS|closed)")
+
+
+# ---- names ----
 
 
 def test_unknown_name_of_the_master(cluster, sentinels, root):

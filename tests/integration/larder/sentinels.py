@@ -14,8 +14,19 @@ DOWN_AFTER_MS = 1000
 QUORUM = 2
 
 
+def tls_lines(authority):
+    """What Redis and Sentinel need for TLS on both sides, as lines of a configuration."""
+    cert, key = authority.issue("server")
+    return [
+        f"tls-cert-file {cert}",
+        f"tls-key-file {key}",
+        f"tls-ca-cert-file {authority.cert}",
+        *("tls-auth-clients yes", "tls-replication yes"),
+    ]
+
+
 class Sentinel:
-    def __init__(self, name, directory, master, lines):
+    def __init__(self, name, directory, master, lines, tls=False):
         self.port = free_port()
         self.directory = pathlib.Path(directory) / name
         self.directory.mkdir()
@@ -23,7 +34,8 @@ class Sentinel:
         config.write_text(
             "\n".join(
                 [
-                    *(f"port {self.port}", "bind 127.0.0.1", f"dir {self.directory}"),
+                    f"port 0\ntls-port {self.port}" if tls else f"port {self.port}",
+                    *("bind 127.0.0.1", f"dir {self.directory}"),
                     f"sentinel monitor {MASTER} 127.0.0.1 {master.port} {QUORUM}",
                     f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
                     f"sentinel failover-timeout {MASTER} 5000",
@@ -44,27 +56,42 @@ class Sentinel:
 
 
 class Sentinels:
-    """`password`: of the Sentinels. `cluster` stops all that is made here."""
+    """
+    `password`: of the Sentinels. `lines`: more for their configuration, `extra`: options for the
+    servers. `tls`: an Authority, for all. `cluster` stops all that is made here.
+    """
 
-    def __init__(self, cluster, count=3, password=None):
+    def __init__(self, cluster, count=3, password=None, lines=(), extra=(), tls=None):
         self.cluster = cluster
         self.password = password
-        self.servers = [cluster.redis_server() for _ in range(2)]
+        self.tls = tls
+        tls_of_all = tls_lines(tls) if tls else []
+        extra = [*extra, *(word for line in tls_of_all for word in f"--{line}".split())]
+        self.servers = [cluster.redis_server(extra=extra, tls=bool(tls)) for _ in range(2)]
         self.servers[1].client().replicaof("127.0.0.1", self.servers[0].port)
         # What a test reads in Redis, it reads in the present master.
         self.wait_in_sync()
-        lines = []
+        lines = [*lines, *tls_of_all]
         if password:
-            lines = [f"requirepass {password}", f"sentinel sentinel-pass {password}"]
+            lines += [f"requirepass {password}", f"sentinel sentinel-pass {password}"]
         self.list = [
-            Sentinel(f"sentinel{i}", cluster.directory, self.servers[0], lines)
+            Sentinel(f"sentinel{i}", cluster.directory, self.servers[0], lines, bool(tls))
             for i in range(count)
         ]
         cluster.sentinels += [s.start() for s in self.list]
         wait_until(self.all_agree, what="the Sentinels know each other and the replica")
 
     def client(self, index=0):
-        return self.list[index].client(password=self.password)
+        options = {}
+        if self.tls:
+            cert, key = self.tls.issue("test")
+            options = {
+                "ssl": True,
+                "ssl_ca_certs": str(self.tls.cert),
+                "ssl_certfile": str(cert),
+                "ssl_keyfile": str(key),
+            }
+        return self.list[index].client(password=self.password, **options)
 
     def all_agree(self):
         def knows(index):
@@ -98,7 +125,7 @@ class Sentinels:
 
     def url(self, master=MASTER):
         places = ",".join(f"127.0.0.1:{s.port}" for s in self.list)
-        return f"redis+sentinel://{places}/{master}"
+        return f"redis{'s' if self.tls else ''}+sentinel://{places}/{master}"
 
     def fail_over(self):
         """By command. Returns the new master."""
