@@ -21,7 +21,9 @@
 #include "agent/tend.h"
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/redis_check.h"
 #include "common/redis_script.h"
+#include "common/redis_sentinel.h"
 #include "common/xmem.h"
 
 #define READ_INTERVAL_MS 30000 /* pins and policy, when nobody says that they have changed */
@@ -39,6 +41,8 @@ enum beat_state { BEAT_DOWN, BEAT_ASKING, BEAT_REGISTERING, BEAT_REGISTERED };
 struct beat {
 	struct agent *agent;
 	struct redis_link *link, *subscriber;
+	struct redis_sentinel *sentinel; /* who tells where Redis is, or NULL */
+	struct redis_check check;
 	struct redis_args args;
 	char *password;
 	char incarnation[9]; /* of this registration: what was said before it counts no more */
@@ -385,21 +389,11 @@ static void got_time(const redisReply *reply, const char *why, void *arg)
 	b->register_due.ms = 0;
 }
 
-static void warn_about_server(const struct redis_link_server *server)
-{
-	if (strcmp(server->maxmemory_policy, "noeviction") != 0)
-		log_error("-redis-policy", LOG_STR("maxmemory_policy", server->maxmemory_policy),
-			  LOG_STR("reason", "Redis may evict Larder's keys; set "
-					    "maxmemory-policy noeviction"));
-	if (strcmp(server->mode, "cluster") == 0)
-		log_error("-redis-mode", LOG_STR("reason", "Redis Cluster is not supported"));
-}
-
 static void on_up(const struct redis_link_server *server, void *arg)
 {
 	struct beat *b = arg;
 
-	warn_about_server(server);
+	redis_check_start(&b->check, b->link, server);
 	b->state = BEAT_ASKING;
 	redis_script_load(b->link,
 			  (const struct redis_script *[]){&script_beat, &script_register,
@@ -510,12 +504,16 @@ struct beat *beat_new(struct agent *agent, struct err *err)
 	char wake[KEY_SIZE], changed[KEY_SIZE];
 
 	b->agent = agent;
+	b->check.rights = redis_rights_agent;
+	b->check.prefix = agent->options.redis.prefix;
+	b->check.node = agent->node;
 	b->soon = evtimer_new(daemon_base(agent->daemon), on_soon, b);
 	snprintf(b->client_name, sizeof(b->client_name), "larder-agent-%s", agent->node);
 	if (redis_options_target(&agent->options.redis, b->client_name, &target, &b->password,
-				 err) != 0) {
-		event_free(b->soon);
-		free(b);
+				 err) != 0 ||
+	    redis_sentinel_start(agent->daemon, &agent->options.redis.sentinel, &target,
+				 &b->sentinel, err) != 0) {
+		beat_free(b);
 		return NULL;
 	}
 	key_node(wake, agent->options.redis.prefix, agent->node, KEY_WAKE);
@@ -533,6 +531,7 @@ void beat_free(struct beat *b)
 		return;
 	redis_link_free(b->link);
 	redis_link_free(b->subscriber);
+	redis_sentinel_free(b->sentinel);
 	event_free(b->soon);
 	redis_args_free(&b->args);
 	free(b->password);

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/beat.h"
+#include "common/clock.h"
 #include "common/redis_script.h"
 #include "common/version.h"
 #include "common/xmem.h"
@@ -317,10 +318,11 @@ static void count_models(const struct agent *agent, struct mono now, struct coun
 static void add_fields(struct redis_args *args, const struct said *said, bool version)
 {
 	const struct agent *agent = said->agent;
+	int64_t redis_ms = beat_redis_now(said->beat);
 	struct counts counts;
 
 	count_models(agent, said->asked, &counts);
-	redis_args_add_int(args, 6 + version + agent->root_count);
+	redis_args_add_int(args, 7 + version + agent->root_count);
 	if (version) {
 		redis_args_add(args, "version");
 		redis_args_add(args, LARDER_VERSION);
@@ -335,6 +337,8 @@ static void add_fields(struct redis_args *args, const struct said *said, bool ve
 	redis_args_add_int(args, counts.bytes);
 	redis_args_add(args, "holds");
 	redis_args_add_int(args, counts.holds);
+	redis_args_add(args, "clock");
+	redis_args_add_int(args, redis_ms > 0 ? clock_wall_ms() - redis_ms : 0);
 	redis_args_add(args, "attention");
 	redis_args_add_int(args, counts.attention);
 	for (int i = 0; i < agent->root_count; i++)

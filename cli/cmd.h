@@ -18,6 +18,7 @@ struct cmd {
 	const char *summary;  /* one line */
 	int min_operands, max_operands;
 	bool offline;		       /* asks no server: needs no token */
+	bool diagnoses;		       /* that a server does not answer is a result like others */
 	const struct setting *options; /* cli/args.h; describe a struct of `size` bytes */
 	size_t size;
 	const char *notes;    /* --help: what else is worth knowing, and examples */
@@ -27,7 +28,8 @@ struct cmd {
 };
 
 extern const struct cmd cmd_status, cmd_nodes, cmd_models, cmd_plan, cmd_evict, cmd_pin, cmd_unpin,
-	cmd_pins, cmd_history, cmd_touch, cmd_hold, cmd_release, cmd_holds, cmd_inuse, cmd_check;
+	cmd_pins, cmd_history, cmd_touch, cmd_hold, cmd_release, cmd_holds, cmd_inuse, cmd_check,
+	cmd_doctor;
 
 #define CMD_MANY 10000 /* operands */
 

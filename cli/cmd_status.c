@@ -31,7 +31,7 @@ static void add_leader(struct table *t, const cJSON *answer)
 static void add_redis(struct table *t, const cJSON *answer)
 {
 	const cJSON *redis = cJSON_GetObjectItemCaseSensitive(answer, "redis");
-	const char *policy = field_text(redis, "maxmemory_policy");
+	const cJSON *problems = cJSON_GetObjectItemCaseSensitive(redis, "problems"), *problem;
 
 	table_text(t, "Redis");
 	if (!field_true(redis, "connected"))
@@ -39,9 +39,9 @@ static void add_redis(struct table *t, const cJSON *answer)
 	else
 		table_format(t, "connected, %s, version %s", field_text(redis, "role"),
 			     field_text(redis, "version"));
-	if (*policy != '\0' && strcmp(policy, "noeviction") != 0) {
+	cJSON_ArrayForEach (problem, problems) {
 		table_text(t, "");
-		table_format(t, "its maxmemory-policy is %s and must be noeviction", policy);
+		table_text(t, cJSON_IsString(problem) ? problem->valuestring : "");
 	}
 }
 

@@ -15,9 +15,9 @@
 #define DEFAULT_SERVER "http://127.0.0.1:9480"
 
 static const struct cmd *const commands[] = {
-	&cmd_status, &cmd_nodes,   &cmd_models, &cmd_plan,    &cmd_evict,
-	&cmd_pin,    &cmd_unpin,   &cmd_pins,	&cmd_history, &cmd_touch,
-	&cmd_hold,   &cmd_release, &cmd_holds,	&cmd_inuse,   &cmd_check,
+	&cmd_status, &cmd_nodes, &cmd_models,  &cmd_plan,   &cmd_evict, &cmd_pin,
+	&cmd_unpin,  &cmd_pins,	 &cmd_history, &cmd_touch,  &cmd_hold,	&cmd_release,
+	&cmd_holds,  &cmd_inuse, &cmd_check,   &cmd_doctor,
 };
 
 struct general {
@@ -103,13 +103,14 @@ static void print_command_help(const struct cmd *cmd)
 		args_print_help(cmd->options);
 	}
 	printf("\n%s\nExit status:\n%s  64  bad arguments\n", cmd->notes, cmd->outcomes);
-	if (!cmd->offline)
+	if (!cmd->offline && !cmd->diagnoses)
 		printf("  69  the server cannot be reached, or cannot answer now\n"
 		       "  70  its answer is not understood\n");
 	printf("  74  the output cannot be written\n");
+	if (!cmd->offline && !cmd->diagnoses)
+		printf("  77  not permitted: the token is missing or wrong\n");
 	if (!cmd->offline)
-		printf("  77  not permitted: the token is missing or wrong\n"
-		       "  78  the token or the CA file cannot be read\n");
+		printf("  78  the token or the CA file cannot be read\n");
 	printf("\nlarderctl --help lists the options that all commands have.\n");
 }
 

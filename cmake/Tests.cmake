@@ -16,7 +16,7 @@ endfunction()
 
 foreach(stem aside caution claim cluster command copies duration err glob guard hf_judge json_doc
 		inventory keys ledger limits metrics model_name model_ref partial pod policy use setting pins
-		redis_info redis_url watch_map watch_map_property xmem)
+		redis_info redis_place redis_rights redis_url watch_map watch_map_property xmem)
 	larder_unit(${stem} larder_pure)
 endforeach()
 larder_unit(policy_property larder_pure tests/unit/policy_oracle.c tests/unit/policy_world.c)
@@ -27,6 +27,7 @@ endforeach()
 target_compile_definitions(test_engine PRIVATE
 	LARDER_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/tests/data")
 larder_unit(engine_options larder_agent_parts)
+larder_unit(doctor_info larder_cli_parts)
 larder_unit(dir_remove larder_agent_parts)
 larder_unit(hf_remove larder_agent_parts tests/unit/hub.c)
 larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)

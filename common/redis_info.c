@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Writes the value of the line "name:value" into `out`. */
-static void field(const char *info, const char *name, char *out, size_t size)
+const char *redis_info_field(const char *info, const char *name, char *out, size_t size)
 {
 	char wanted[40];
 	const char *at;
@@ -14,20 +13,23 @@ static void field(const char *info, const char *name, char *out, size_t size)
 	snprintf(wanted, sizeof(wanted), "\n%s:", name);
 	at = strstr(info, wanted);
 	if (at == NULL)
-		return;
+		return out;
 	at += strlen(wanted);
 	snprintf(out, size, "%.*s", (int)strcspn(at, "\r\n"), at);
+	return out;
 }
 
 void redis_info_parse(const char *info, struct redis_link_server *server, bool *loading)
 {
 	char value[8];
 
-	field(info, "redis_version", server->version, sizeof(server->version));
-	field(info, "run_id", server->run_id, sizeof(server->run_id));
-	field(info, "role", server->role, sizeof(server->role));
-	field(info, "redis_mode", server->mode, sizeof(server->mode));
-	field(info, "maxmemory_policy", server->maxmemory_policy, sizeof(server->maxmemory_policy));
-	field(info, "loading", value, sizeof(value));
+	redis_info_field(info, "redis_version", server->version, sizeof(server->version));
+	redis_info_field(info, "run_id", server->run_id, sizeof(server->run_id));
+	redis_info_field(info, "role", server->role, sizeof(server->role));
+	redis_info_field(info, "redis_mode", server->mode, sizeof(server->mode));
+	redis_info_field(info, "maxmemory", server->maxmemory, sizeof(server->maxmemory));
+	redis_info_field(info, "maxmemory_policy", server->maxmemory_policy,
+			 sizeof(server->maxmemory_policy));
+	redis_info_field(info, "loading", value, sizeof(value));
 	*loading = strcmp(value, "1") == 0;
 }

@@ -4,36 +4,30 @@
  *   WAITING --timer--> CONNECTING --connected--> GREETING --answers--> UP
  *      ^                   |                        |                  |
  *      +------ back-off ---+----- any failure ------+------------------+
+ *
+ * With a guide there is LOCATING before CONNECTING: the guide tells when it knows where Redis is.
  */
 #include "common/redis_link.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
-#include <event2/dns.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <utlist.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/redis_info.h"
-#include "common/redis_tls.h"
+#include "common/redis_socket.h"
 #include "common/xmem.h"
 
 #define BACKOFF_MIN_MS	 200
 #define BACKOFF_MAX_MS	 30000
 #define PING_INTERVAL_MS 10000
 #define OUTPUT_MAX_BYTES (64u << 20)
-#define KEEPALIVE_IDLE_S 30
-#define USER_TIMEOUT_MS	 20000
+#define NAME_SIZE	 272 /* of a place */
 
 const char *const redis_link_err_down = "Redis is not connected";
 const char *const redis_link_err_lost = "the connection to Redis was lost";
@@ -41,7 +35,7 @@ const char *const redis_link_err_timeout = "Redis did not answer in time";
 const char *const redis_link_err_full = "too much is waiting to be sent to Redis";
 const char *const redis_link_err_closed = "the connection to Redis was closed";
 
-enum link_state { LINK_WAITING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
+enum link_state { LINK_WAITING, LINK_LOCATING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
 struct request {
 	redis_link_cb cb;
@@ -72,11 +66,11 @@ struct redis_link {
 	struct mono ping_due;
 	unsigned attempts;
 	const char *drop_why; /* set inside a callback: drop when it returns */
-	char last_error[160];
+	bool wanted;	      /* it is dropped because somebody wants a new connection */
+	char last_error[256];
 	struct redis_link_server server;
 };
 
-static void connect_start(struct redis_link *link);
 static void drop(struct redis_link *link, const char *why);
 
 static void arm(struct redis_link *link, int64_t ms)
@@ -95,7 +89,7 @@ static void arm_for_state(struct redis_link *link)
 {
 	struct mono now = clock_mono();
 
-	if (link->state == LINK_CONNECTING || link->state == LINK_GREETING)
+	if (link->state >= LINK_LOCATING && link->state <= LINK_GREETING)
 		arm(link, mono_since(now, link->deadline));
 	else if (link->state == LINK_UP && link->channels != NULL)
 		arm(link, mono_since(now, link->ping_due));
@@ -188,7 +182,7 @@ void redis_link_command(struct redis_link *link, const struct redis_args *args, 
 		arm_for_state(link);
 }
 
-/* ---- greeting: AUTH, SELECT, CLIENT SETNAME, then INFO or SUBSCRIBE ---- */
+/* ---- greeting: AUTH, SELECT, CLIENT SETNAME, the guide's question, INFO or SUBSCRIBE ---- */
 
 static void greet(struct redis_link *link, redis_link_cb cb, const char *const *words)
 {
@@ -204,7 +198,15 @@ static void greet(struct redis_link *link, redis_link_cb cb, const char *const *
 
 static void note_error(struct redis_link *link, const char *text)
 {
-	snprintf(link->last_error, sizeof(link->last_error), "%s", text);
+	if (text != link->last_error)
+		snprintf(link->last_error, sizeof(link->last_error), "%s", text);
+}
+
+/* From inside a callback: drop the connection when it returns. */
+static void give_up(struct redis_link *link, const char *why)
+{
+	note_error(link, why);
+	link->drop_why = link->last_error;
 }
 
 static void greeting_must_succeed(const redisReply *reply, const char *why, void *arg)
@@ -212,20 +214,33 @@ static void greeting_must_succeed(const redisReply *reply, const char *why, void
 	struct redis_link *link = arg;
 
 	(void)why;
-	if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
+		give_up(link, reply->str);
+}
+
+static void answered_guide(const redisReply *reply, const char *why, void *arg)
+{
+	struct redis_link *link = arg;
+	const struct redis_link_guide *guide = link->target.guide;
+
+	if (reply == NULL)
 		return;
-	note_error(link, reply->str);
-	link->drop_why = link->last_error;
+	why = reply->type == REDIS_REPLY_ERROR ? reply->str : guide->judge(reply, guide->arg);
+	if (why != NULL)
+		give_up(link, why);
 }
 
 static void came_up(struct redis_link *link)
 {
+	char name[NAME_SIZE];
+
 	link->state = LINK_UP;
 	link->attempts = 0;
 	link->ping_due.ms = clock_mono().ms + PING_INTERVAL_MS;
 	link->pinged.ms = 0;
 	arm_for_state(link);
 	log_info("+redis-link", LOG_STR("name", link->target.client_name),
+		 LOG_STR("address", redis_socket_name(&link->target, name, sizeof(name))),
 		 LOG_STR("version", link->server.version));
 	link->hooks.up(link->channels == NULL ? &link->server : NULL, link->hooks.arg);
 }
@@ -233,21 +248,18 @@ static void came_up(struct redis_link *link)
 static void got_info(const redisReply *reply, const char *why, void *arg)
 {
 	struct redis_link *link = arg;
-	struct redis_link_server *server = &link->server;
 	bool loading;
 
 	(void)why;
 	if (reply == NULL)
 		return;
 	if (reply->type != REDIS_REPLY_STRING) {
-		note_error(link, reply->type == REDIS_REPLY_ERROR ? reply->str : "INFO failed");
-		link->drop_why = link->last_error;
+		give_up(link, reply->type == REDIS_REPLY_ERROR ? reply->str : "INFO failed");
 		return;
 	}
-	redis_info_parse(reply->str, server, &loading);
+	redis_info_parse(reply->str, &link->server, &loading);
 	if (loading) {
-		note_error(link, "Redis is loading its dataset");
-		link->drop_why = link->last_error;
+		give_up(link, "Redis is loading its dataset");
 		return;
 	}
 	came_up(link);
@@ -283,6 +295,8 @@ static void start_greeting(struct redis_link *link)
 	}
 	/* Rights may not cover it, and nothing depends on it. */
 	greet(link, NULL, (const char *[]){"CLIENT", "SETNAME", t->client_name, NULL});
+	if (t->guide != NULL)
+		greet(link, answered_guide, t->guide->question);
 	if (link->channels != NULL)
 		send_subscribe(link);
 	else
@@ -316,14 +330,13 @@ static void handle_reply(struct redis_link *link, const redisReply *reply)
 {
 	struct request *req = link->sent;
 
-	if (link->channels != NULL && reply->type == REDIS_REPLY_ARRAY) {
+	if (link->channels != NULL && req == NULL && reply->type == REDIS_REPLY_ARRAY) {
 		handle_push(link, reply);
 		return;
 	}
 	if (req == NULL) {
-		note_error(link, reply->type == REDIS_REPLY_ERROR ? reply->str
-								  : "a reply nobody asked for");
-		link->drop_why = link->last_error;
+		give_up(link,
+			reply->type == REDIS_REPLY_ERROR ? reply->str : "a reply nobody asked for");
 		return;
 	}
 	link->sent = req->next;
@@ -335,8 +348,7 @@ static void handle_reply(struct redis_link *link, const redisReply *reply)
 	free(req);
 	if (reply->type == REDIS_REPLY_ERROR && link->drop_why == NULL &&
 	    (strncmp(reply->str, "READONLY ", 9) == 0 || strncmp(reply->str, "LOADING ", 8) == 0)) {
-		note_error(link, reply->str);
-		link->drop_why = link->last_error;
+		give_up(link, reply->str);
 	}
 }
 
@@ -352,8 +364,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 	evbuffer_drain(input, len);
 	while (link->drop_why == NULL) {
 		if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
-			note_error(link, reader->errstr);
-			link->drop_why = link->last_error;
+			give_up(link, reader->errstr);
 		} else if (reply == NULL) {
 			break;
 		} else {
@@ -369,110 +380,67 @@ static void on_read(struct bufferevent *bev, void *arg)
 
 /* ---- connecting ---- */
 
-static void set_socket_options(struct redis_link *link)
-{
-	evutil_socket_t fd = bufferevent_getfd(link->bev);
-	int on = 1, idle = KEEPALIVE_IDLE_S, user = USER_TIMEOUT_MS;
-
-	if (link->target.url.path[0] != '\0')
-		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user, sizeof(user));
-}
-
-static const char *event_error(struct redis_link *link, short what)
-{
-	int dns = bufferevent_socket_get_dns_error(link->bev);
-
-	if (link->target.url.tls &&
-	    redis_tls_error(link->bev, link->last_error, sizeof(link->last_error)))
-		return link->last_error;
-	if (dns != 0)
-		note_error(link, evutil_gai_strerror(dns));
-	else if (what & BEV_EVENT_EOF)
-		note_error(link, "Redis closed the connection");
-	else
-		note_error(link, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-	return link->last_error;
-}
-
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct redis_link *link = arg;
 
-	(void)bev;
 	if (what & BEV_EVENT_CONNECTED) {
-		set_socket_options(link);
+		redis_socket_tune(bev, &link->target);
 		start_greeting(link);
 	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
-		drop(link, event_error(link, what));
+		redis_socket_error(bev, &link->target, what, link->last_error,
+				   sizeof(link->last_error));
+		drop(link, link->last_error);
 	}
 }
 
-static int connect_unix(struct redis_link *link)
+/* Why it is not known where Redis is; NULL when it is. */
+static const char *locate(struct redis_link *link)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const struct redis_link_guide *guide = link->target.guide;
 
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", link->target.url.path);
-	return bufferevent_socket_connect(link->bev, (struct sockaddr *)&addr, sizeof(addr));
-}
-
-static struct bufferevent *make_bufferevent(struct redis_link *link)
-{
-	struct err err;
-	struct bufferevent *bev;
-
-	if (!link->target.url.tls)
-		return bufferevent_socket_new(link->base, -1, BEV_OPT_CLOSE_ON_FREE);
-	bev = redis_tls_bufferevent(link->base, &link->target, &err);
-	if (bev == NULL)
-		note_error(link, err.text);
-	return bev;
+	return guide != NULL ? guide->locate(&link->target.url.place, guide->arg) : NULL;
 }
 
 static void connect_start(struct redis_link *link)
 {
-	int rc;
+	struct err err;
 
-	link->state = LINK_CONNECTING;
+	link->state = LINK_LOCATING;
 	link->drop_why = NULL;
 	link->deadline.ms = clock_mono().ms + link->target.connect_timeout_ms;
-	link->bev = make_bufferevent(link);
+	arm_for_state(link);
+	if (locate(link) != NULL)
+		return; /* the guide calls redis_link_relocate, or the time ends */
+	link->state = LINK_CONNECTING;
+	link->bev = redis_socket_new(link->base, &link->target, &err);
 	if (link->bev == NULL) {
-		drop(link, link->last_error);
+		drop(link, err.text);
 		return;
 	}
 	link->reader = redisReaderCreate();
 	bufferevent_setcb(link->bev, on_read, NULL, on_event, link);
 	bufferevent_enable(link->bev, EV_READ | EV_WRITE);
-	arm_for_state(link);
-	if (link->target.url.path[0] != '\0')
-		rc = connect_unix(link);
-	else
-		rc = bufferevent_socket_connect_hostname(link->bev, link->dns, AF_UNSPEC,
-							 link->target.url.host,
-							 link->target.url.port);
 	/* It may have failed and called on_event already, which then dropped the link. */
-	if (rc != 0 && link->state == LINK_CONNECTING) {
-		note_error(link, strerror(errno));
-		drop(link, link->last_error);
-	}
+	if (redis_socket_connect(link->bev, link->dns, &link->target) != 0 &&
+	    link->state == LINK_CONNECTING)
+		drop(link, strerror(errno));
 }
 
 static void drop(struct redis_link *link, const char *why)
 {
 	bool was_up = link->state == LINK_UP;
 	const char *reason = why == redis_link_err_timeout ? why : redis_link_err_lost;
+	const struct redis_link_guide *guide = link->target.guide;
 	int64_t ceiling = BACKOFF_MIN_MS;
+	char name[NAME_SIZE];
 
 	for (unsigned i = 0; i < link->attempts && ceiling < BACKOFF_MAX_MS; i++)
-		ceiling *= 2;
-	if (ceiling > BACKOFF_MAX_MS)
-		ceiling = BACKOFF_MAX_MS;
-	if (was_up || link->attempts % 8 == 0)
+		ceiling = ceiling < BACKOFF_MAX_MS / 2 ? ceiling * 2 : BACKOFF_MAX_MS;
+	note_error(link, why);
+	if (!link->wanted && (was_up || link->attempts % 8 == 0))
 		log_warn("-redis-link", LOG_STR("name", link->target.client_name),
+			 LOG_STR("address", redis_socket_name(&link->target, name, sizeof(name))),
 			 LOG_STR("reason", why), LOG_INT("attempts", link->attempts));
 	link->attempts++;
 	link->state = LINK_WAITING;
@@ -484,6 +452,8 @@ static void drop(struct redis_link *link, const char *why)
 		redisReaderFree(link->reader);
 	link->reader = NULL;
 	arm(link, 20 + clock_random((uint32_t)ceiling));
+	if (guide != NULL)
+		guide->lost(&link->target.url.place, guide->arg);
 	fail_sent(link, reason);
 	if (was_up)
 		link->hooks.down(why, link->hooks.arg);
@@ -519,13 +489,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct redis_link *link = arg;
 	struct mono now = clock_mono();
+	const char *why = link->state == LINK_LOCATING ? locate(link) : NULL;
 
 	(void)fd;
 	(void)what;
 	if (link->state == LINK_WAITING)
 		connect_start(link);
 	else if (overdue(link, now))
-		drop(link, redis_link_err_timeout);
+		drop(link, why != NULL ? why : redis_link_err_timeout);
 	else if (link->state == LINK_UP && link->channels != NULL)
 		ping(link);
 	else
@@ -550,6 +521,8 @@ struct redis_link *redis_link_new(struct event_base *base, struct evdns_base *dn
 		link->channel_count = i + 1;
 	}
 	arm(link, 1);
+	if (target->guide != NULL)
+		target->guide->follow(link, true, target->guide->arg);
 	return link;
 }
 
@@ -557,6 +530,8 @@ void redis_link_free(struct redis_link *link)
 {
 	if (link == NULL)
 		return;
+	if (link->target.guide != NULL)
+		link->target.guide->follow(link, false, link->target.guide->arg);
 	if (link->bev != NULL)
 		bufferevent_free(link->bev);
 	if (link->reader != NULL)
@@ -571,6 +546,37 @@ void redis_link_free(struct redis_link *link)
 		free(link->channels[i]);
 	free(link->channels);
 	free(link);
+}
+
+void redis_link_relocate(struct redis_link *link)
+{
+	const struct redis_link_guide *guide = link->target.guide;
+	struct redis_place place;
+
+	if (guide->locate(&place, guide->arg) != NULL)
+		return;
+	if (link->state == LINK_LOCATING) {
+		link->state = LINK_WAITING;
+		arm(link, 1);
+	} else if (!redis_place_same(&place, &link->target.url.place)) {
+		redis_link_again(link, "Redis is elsewhere now");
+	}
+}
+
+void redis_link_again(struct redis_link *link, const char *why)
+{
+	link->attempts = 0;
+	link->wanted = true;
+	if (link->state == LINK_WAITING)
+		arm(link, 20 + clock_random(BACKOFF_MIN_MS));
+	else
+		drop(link, why);
+	link->wanted = false;
+}
+
+const char *redis_link_last_error(const struct redis_link *link)
+{
+	return link->last_error;
 }
 
 bool redis_link_is_up(const struct redis_link *link)

@@ -35,7 +35,22 @@ extern const char *const redis_link_err_closed;	 /* the link was freed */
 
 typedef void (*redis_link_cb)(const redisReply *reply, const char *why, void *arg);
 
-/* How to reach Redis. Strings are borrowed and must outlive the link. */
+/* Finds out where Redis is, when that is not fixed, and whether what answers there is meant. */
+struct redis_link_guide {
+	/* Before each attempt: writes the place, or returns why it is not known now (borrowed). */
+	const char *(*locate)(struct redis_place *place, void *arg);
+	/* Asked first on each connection, ends with NULL; what must not answer an error. */
+	const char *const *question;
+	/* NULL, or why this connection must not be used (borrowed). */
+	const char *(*judge)(const redisReply *answer, void *arg);
+	/* A connection to this place broke, or could not be made. */
+	void (*lost)(const struct redis_place *place, void *arg);
+	/* A link follows this guide from now on, or not any more: redis_link_relocate is for it. */
+	void (*follow)(struct redis_link *link, bool follows, void *arg);
+	void *arg;
+};
+
+/* How to reach Redis. It is copied; what it points to is borrowed and must outlive the link. */
 struct redis_link_target {
 	struct redis_url url;
 	const char *user; /* NULL: the url's, or none */
@@ -46,6 +61,7 @@ struct redis_link_target {
 	const char *client_name;    /* shown by CLIENT LIST */
 	int64_t connect_timeout_ms; /* until the server has answered */
 	int64_t command_timeout_ms;
+	const struct redis_link_guide *guide; /* NULL: the url says where Redis is */
 };
 
 struct redis_link_hooks {
@@ -69,6 +85,15 @@ struct redis_link *redis_link_new(struct event_base *base, struct evdns_base *dn
 
 /* Ends all pending commands with redis_link_err_closed and frees the link. Not from a callback. */
 void redis_link_free(struct redis_link *link);
+
+/* For guides: the place has become known, or is another one. Not from a callback of the link. */
+void redis_link_relocate(struct redis_link *link);
+
+/* Breaks the connection, if there is one, and tries again soon. Not from a callback of the link. */
+void redis_link_again(struct redis_link *link, const char *why);
+
+/* Why the link is not up, as far as it is known; "" at first. Borrowed until the next failure. */
+const char *redis_link_last_error(const struct redis_link *link);
 
 bool redis_link_is_up(const struct redis_link *link);
 

@@ -21,6 +21,7 @@ extern const struct redis_script script_elect;
 extern const struct redis_script script_resign;
 extern const struct redis_script script_pin;
 extern const struct redis_script script_mend;
+extern const struct redis_script script_rights;
 
 /*
  * Loads scripts ahead, when a link has come up: a call that must be repeated would overtake

@@ -55,7 +55,8 @@ static int expect_name(SSL *ssl, const char *name)
 struct bufferevent *redis_tls_bufferevent(struct event_base *base,
 					  const struct redis_link_target *target, struct err *err)
 {
-	const char *name = target->server_name != NULL ? target->server_name : target->url.host;
+	const char *name =
+		target->server_name != NULL ? target->server_name : target->url.place.host;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	struct bufferevent *bev = NULL;
 	SSL *ssl = NULL;

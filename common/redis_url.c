@@ -5,21 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALLOWED "redis://[USER@]HOST[:PORT][/DB], rediss://... or unix:///PATH[?db=N]"
+#include "common/attributes.h"
 
-static int number(const char *text, size_t len, int min, int max, int *out)
+#define ALLOWED                                                                  \
+	"redis://[USER@]HOST[:PORT][/DB], rediss://..., unix:///PATH[?db=N] or " \
+	"redis+sentinel://[USER@]HOST[:PORT],.../MASTER[/DB], rediss+sentinel://..."
+#define PORT	      6379
+#define SENTINEL_PORT 26379
+
+static const struct scheme {
+	const char *prefix;
+	bool tls, sentinel;
+} schemes[] = {
+	{"redis://", false, false},
+	{"rediss://", true, false},
+	{"redis+sentinel://", false, true},
+	{"rediss+sentinel://", true, true},
+};
+
+static int database(const char *text, struct redis_url *out)
 {
-	char digits[8];
-	int value;
+	size_t len = strlen(text);
 
-	if (len == 0 || len >= sizeof(digits) || strspn(text, "0123456789") < len)
+	if (len == 0 || len > 5 || strspn(text, "0123456789") < len)
 		return -1;
-	snprintf(digits, sizeof(digits), "%.*s", (int)len, text);
-	value = atoi(digits); /* NOLINT(cert-err34-c): digits only, and few */
-	if (value < min || value > max)
-		return -1;
-	*out = value;
-	return 0;
+	out->db = atoi(text); /* NOLINT(cert-err34-c): digits only, and few */
+	return out->db <= 65535 ? 0 : -1;
 }
 
 static int parse_unix(const char *path, struct redis_url *out, struct err *err)
@@ -29,36 +40,81 @@ static int parse_unix(const char *path, struct redis_url *out, struct err *err)
 
 	if (path[0] != '/' || len < 2 || len >= sizeof(out->path))
 		return err_set(err, "a unix socket needs an absolute path below 108 bytes");
-	if (query != NULL && (strncmp(query, "?db=", 4) != 0 ||
-			      number(query + 4, strlen(query + 4), 0, 65535, &out->db) != 0))
+	if (query != NULL && (strncmp(query, "?db=", 4) != 0 || database(query + 4, out) != 0))
 		return err_set(err, "found \"%.20s\"; allowed is ?db=N", query);
 	snprintf(out->path, sizeof(out->path), "%.*s", (int)len, path);
 	return 0;
 }
 
-/* Splits "HOST[:PORT]", where HOST may be an IPv6 address in brackets. */
-static int parse_host(const char *text, size_t len, struct redis_url *out, struct err *err)
+static int parse_sentinels(const char *text, size_t len, struct redis_url *out, struct err *err)
 {
-	const char *end = text + len, *host = text, *host_end, *port = NULL;
+	const char *end = text + len;
 
-	if (len > 0 && *text == '[') {
-		host = text + 1;
-		host_end = memchr(host, ']', (size_t)(end - host));
-		if (host_end == NULL)
-			return err_set(err, "']' is missing after an IPv6 address");
-		if (host_end + 1 < end)
-			port = host_end + 1;
-	} else {
-		port = memchr(text, ':', len);
-		host_end = port != NULL ? port : end;
+	for (;;) {
+		const char *comma = memchr(text, ',', (size_t)(end - text));
+		size_t one = (size_t)((comma != NULL ? comma : end) - text);
+
+		if (out->sentinel_count == REDIS_SENTINELS_MAX)
+			return err_set(err, "found more than %d Sentinels", REDIS_SENTINELS_MAX);
+		if (redis_place_parse(text, one, SENTINEL_PORT,
+				      &out->sentinels[out->sentinel_count], err) != 0)
+			return -1;
+		out->sentinel_count++;
+		if (comma == NULL)
+			return 0;
+		text = comma + 1;
 	}
-	if (host_end == host || (size_t)(host_end - host) >= sizeof(out->host))
-		return err_set(err, "the host is missing or too long");
-	if (port != NULL &&
-	    (*port != ':' || number(port + 1, (size_t)(end - port - 1), 1, 65535, &out->port) != 0))
-		return err_set(err, "found port \"%.*s\"; allowed is 1 to 65535",
-			       (int)(end - port - 1), port + 1);
-	snprintf(out->host, sizeof(out->host), "%.*s", (int)(host_end - host), host);
+}
+
+/* Takes "MASTER[/DB]" and leaves what begins with the second slash, or NULL. */
+static int parse_master(const char *text, struct redis_url *out, const char **rest, struct err *err)
+{
+	/* Sentinel takes no other characters (its isValidMasterName: letters, digits, . - _). */
+	size_t len = text == NULL ? 0
+				  : strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw"
+						 "xyz0123456789.-_");
+
+	if (len == 0 || len > REDIS_MASTER_MAX || (text[len] != '\0' && text[len] != '/'))
+		return err_set(
+			err,
+			"found master \"%.70s\"; allowed is what the Sentinels call it, 1 to "
+			"%d of A-Z a-z 0-9 . - _, after the last of them and a slash",
+			text != NULL ? text : "", REDIS_MASTER_MAX);
+	snprintf(out->master, sizeof(out->master), "%.*s", (int)len, text);
+	*rest = text[len] == '/' ? text + len : NULL;
+	return 0;
+}
+
+static int parse_user(const char **text, const char *end, struct redis_url *out, struct err *err)
+{
+	const char *at = memchr(*text, '@', (size_t)(end - *text));
+
+	if (at == NULL)
+		return 0;
+	if (at == *text || (size_t)(at - *text) >= sizeof(out->user))
+		return err_set(err, "the user name is empty or too long");
+	snprintf(out->user, sizeof(out->user), "%.*s", (int)(at - *text), *text);
+	*text = at + 1;
+	return 0;
+}
+
+/* What stands behind "://". */
+static int parse_rest(const char *text, bool sentinel, struct redis_url *out, struct err *err)
+{
+	const char *slash = strchr(text, '/');
+	const char *end = slash != NULL ? slash : text + strlen(text);
+
+	if (parse_user(&text, end, out, err) != 0)
+		return -1;
+	if (sentinel) {
+		if (parse_sentinels(text, (size_t)(end - text), out, err) != 0 ||
+		    parse_master(slash != NULL ? slash + 1 : NULL, out, &slash, err) != 0)
+			return -1;
+	} else if (redis_place_parse(text, (size_t)(end - text), PORT, &out->place, err) != 0) {
+		return -1;
+	}
+	if (slash != NULL && slash[1] != '\0' && database(slash + 1, out) != 0)
+		return err_set(err, "found database \"%.20s\"; allowed is 0 to 65535", slash + 1);
 	return 0;
 }
 
@@ -75,29 +131,19 @@ static bool has_password(const char *text)
 
 int redis_url_parse(const char *text, struct redis_url *out, struct err *err)
 {
-	const char *p, *at, *slash;
-
 	memset(out, 0, sizeof(*out));
-	out->port = 6379;
 	if (strncmp(text, "unix://", 7) == 0)
 		return parse_unix(text + 7, out, err);
 	if (has_password(text))
 		return err_set(err, "a password stands in the address; it belongs into "
 				    "redis.password_file or LARDER_REDIS_PASSWORD");
-	out->tls = strncmp(text, "rediss://", 9) == 0;
-	if (!out->tls && strncmp(text, "redis://", 8) != 0)
-		return err_set(err, "found \"%.60s\"; allowed is " ALLOWED, text);
-	p = text + (out->tls ? 9 : 8);
-	slash = strchr(p, '/');
-	if (slash != NULL && slash[1] != '\0' &&
-	    number(slash + 1, strlen(slash + 1), 0, 65535, &out->db) != 0)
-		return err_set(err, "found database \"%.20s\"; allowed is 0 to 65535", slash + 1);
-	at = strchr(p, '@');
-	if (at != NULL && (slash == NULL || at < slash)) {
-		if (at == p || (size_t)(at - p) >= sizeof(out->user))
-			return err_set(err, "the user name is empty or too long");
-		snprintf(out->user, sizeof(out->user), "%.*s", (int)(at - p), p);
-		p = at + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+		size_t len = strlen(schemes[i].prefix);
+
+		if (strncmp(text, schemes[i].prefix, len) != 0)
+			continue;
+		out->tls = schemes[i].tls;
+		return parse_rest(text + len, schemes[i].sentinel, out, err);
 	}
-	return parse_host(p, slash != NULL ? (size_t)(slash - p) : strlen(p), out, err);
+	return err_set(err, "found \"%.60s\"; allowed is " ALLOWED, text);
 }

@@ -33,10 +33,22 @@ static const char *const formats[] = {"logfmt", "json", NULL};
 #define REDIS_MS(name) .key = #name, .offset = offsetof(struct redis_options, name##_ms)
 #define FILE_ROW       .type = SETTING_STRING, .flags = SETTING_NULLABLE
 
+#define SENTINEL(name) .key = #name, .offset = offsetof(struct sentinel_options, name)
+
+static const struct setting sentinel_settings[] = {
+	{SENTINEL(user), FILE_ROW, .help = "the ACL user of the Sentinels; null: the default one"},
+	{SENTINEL(password), .type = SETTING_STRING, .flags = SETTING_NULLABLE | SETTING_SECRET,
+	 .help = "their password, if it is not in redis.sentinel.password_file"},
+	{SENTINEL(password_file), FILE_ROW, .help = "a file whose first line is their password"},
+	SETTING_END,
+};
+
 const struct setting redis_settings[] = {
 	{REDIS(url), .type = SETTING_STRING, .def = "redis://127.0.0.1:6379", .check = check_url,
-	 .allowed = "redis://[USER@]HOST[:PORT][/DB], rediss://... or unix:///PATH",
-	 .help = "where Redis is; rediss:// is TLS"},
+	 .allowed = "redis://[USER@]HOST[:PORT][/DB], unix:///PATH or "
+		    "redis+sentinel://[USER@]HOST[:PORT],.../MASTER[/DB]; TLS: rediss://..., "
+		    "rediss+sentinel://...",
+	 .help = "where Redis is, or the Sentinels that tell"},
 	{REDIS(user), FILE_ROW, .help = "the ACL user; the url may name it too"},
 	{REDIS(password), .type = SETTING_STRING, .flags = SETTING_NULLABLE | SETTING_SECRET,
 	 .help = "the password, if it is not in redis.password_file"},
@@ -50,6 +62,7 @@ const struct setting redis_settings[] = {
 	 .help = "the name that must stand in Redis' certificate; null: the host of the url"},
 	{REDIS(prefix), .type = SETTING_STRING, .def = "larder:", .check = check_prefix,
 	 .allowed = "1 to 32 of A-Z a-z 0-9 . _ - :", .help = "begins every key and channel"},
+	{REDIS(sentinel), .type = SETTING_GROUP, .group = sentinel_settings},
 	{REDIS_MS(connect_timeout), .type = SETTING_DURATION, .def = "5s", .min = 100, .max = 60000,
 	 .help = "until Redis has answered after connecting"},
 	{REDIS_MS(command_timeout), .type = SETTING_DURATION, .def = "5s", .min = 100, .max = 60000,
@@ -90,13 +103,31 @@ const struct setting log_settings[] = {
 	SETTING_END,
 };
 
+static int check_sentinel(const struct redis_options *o, struct err *err)
+{
+	const struct sentinel_options *s = &o->sentinel;
+	struct redis_url url;
+
+	if (s->password != NULL && s->password_file != NULL)
+		return err_set(err, "LARDER_REDIS_SENTINEL_PASSWORD and "
+				    "redis.sentinel.password_file are both set");
+	if (s->user != NULL && s->password == NULL && s->password_file == NULL)
+		return err_set(err, "redis.sentinel.user is set, and no password for it");
+	if (redis_url_parse(o->url, &url, err) != 0)
+		return -1;
+	if (url.sentinel_count == 0 && (s->password != NULL || s->password_file != NULL))
+		return err_set(err, "a password for Sentinels is set, and redis.url is no "
+				    "redis+sentinel:// nor rediss+sentinel://");
+	return 0;
+}
+
 int redis_options_check(const struct redis_options *o, struct err *err)
 {
 	if ((o->cert_file == NULL) != (o->key_file == NULL))
 		return err_set(err, "redis.cert_file and redis.key_file go together");
 	if (o->password != NULL && o->password_file != NULL)
 		return err_set(err, "LARDER_REDIS_PASSWORD and redis.password_file are both set");
-	return 0;
+	return check_sentinel(o, err);
 }
 
 int redis_options_target(const struct redis_options *o, const char *client_name,

@@ -5,6 +5,13 @@
 #include "common/redis_link.h"
 #include "common/setting.h"
 
+/* What Larder says to the Sentinels; TLS is as for Redis itself. */
+struct sentinel_options {
+	char *user;
+	char *password; /* environment only */
+	char *password_file;
+};
+
 struct redis_options {
 	char *url;
 	char *user;
@@ -12,6 +19,7 @@ struct redis_options {
 	char *password_file;
 	char *ca_file, *cert_file, *key_file, *server_name;
 	char *prefix;
+	struct sentinel_options sentinel;
 	int64_t connect_timeout_ms, command_timeout_ms;
 };
 

@@ -1,6 +1,7 @@
 /* The coordinator's routes, and what their handlers share. */
 #include "coordinator/api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,12 +147,20 @@ static cJSON *result_json(const struct cycle_result *r)
 
 static cJSON *redis_json(const struct coordinator *c)
 {
-	cJSON *json = cJSON_CreateObject();
+	cJSON *json = cJSON_CreateObject(), *problems;
 
 	cJSON_AddBoolToObject(json, "connected", redis_link_is_up(c->link));
 	cJSON_AddStringToObject(json, "version", c->server.version);
 	cJSON_AddStringToObject(json, "role", c->server.role);
 	cJSON_AddStringToObject(json, "maxmemory_policy", c->server.maxmemory_policy);
+	problems = cJSON_AddArrayToObject(json, "problems");
+	for (size_t i = 0; i < c->check.count; i++) {
+		const struct redis_problem *problem = &c->check.problems[i];
+		char text[sizeof(problem->text) + 80];
+
+		snprintf(text, sizeof(text), "%s; %s", problem->text, problem->advice);
+		cJSON_AddItemToArray(problems, cJSON_CreateString(text));
+	}
 	return json;
 }
 

@@ -118,6 +118,7 @@ static cJSON *node_json(const struct answer *a, const struct cluster_node *node,
 	api_add_time(json, "heartbeat", node->heartbeat_ms);
 	json_doc_add_int64(json, "heartbeat_age_ms",
 			   node->heartbeat_ms > 0 ? now_ms - node->heartbeat_ms : -1);
+	json_doc_add_int64(json, "clock_ahead_ms", node->clock_ahead_ms);
 	api_add_time(json, "since", node->since_ms);
 	json_doc_add_int64(json, "models", node->model_count);
 	json_doc_add_int64(json, "downloading", node->downloading);

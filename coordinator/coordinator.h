@@ -7,6 +7,7 @@
 #include "common/daemon.h"
 #include "common/keys.h"
 #include "common/pins.h"
+#include "common/redis_check.h"
 #include "common/redis_link.h"
 #include "coordinator/caution.h"
 #include "coordinator/ledger.h"
@@ -17,13 +18,16 @@ struct cycles;
 struct follow;
 struct http_server;
 struct leader;
+struct redis_sentinel;
 
 struct coordinator {
 	struct coordinator_options options;
 	struct daemon *daemon;
 	struct redis_link *link, *subscriber;
+	struct redis_sentinel *sentinel; /* who tells where Redis is, or NULL */
 	char *redis_password;
 	struct redis_link_server server; /* what Redis said of itself last */
+	struct redis_check check;	 /* and what is wrong with that */
 	struct leader *leader;
 	struct caution caution;
 	struct ledger *ledger;

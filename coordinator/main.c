@@ -7,6 +7,7 @@
 #include "common/http_server.h"
 #include "common/log.h"
 #include "common/redis_script.h"
+#include "common/redis_sentinel.h"
 #include "common/version.h"
 #include "common/xmem.h"
 #include "coordinator/api.h"
@@ -102,12 +103,7 @@ static void on_up(const struct redis_link_server *server, void *arg)
 						  : "Redis has come back",
 		      clock_mono());
 	c->server = *server;
-	if (strcmp(server->maxmemory_policy, "noeviction") != 0)
-		log_error("-redis-policy", LOG_STR("maxmemory_policy", server->maxmemory_policy),
-			  LOG_STR("reason", "Redis may evict Larder's keys; set "
-					    "maxmemory-policy noeviction"));
-	if (strcmp(server->mode, "cluster") == 0)
-		log_error("-redis-mode", LOG_STR("reason", "Redis Cluster is not supported"));
+	redis_check_start(&c->check, c->link, server);
 	redis_script_load(c->link,
 			  (const struct redis_script *[]){&script_elect, &script_issue,
 							  &script_resign, &script_pin, NULL});
@@ -246,8 +242,13 @@ static int start_links(struct coordinator *c, struct err *err)
 	char pressure[KEY_SIZE], done[KEY_SIZE];
 
 	if (redis_options_target(&c->options.redis, "larder-coordinator", &target,
-				 &c->redis_password, err) != 0)
+				 &c->redis_password, err) != 0 ||
+	    redis_sentinel_start(c->daemon, &c->options.redis.sentinel, &target, &c->sentinel,
+				 err) != 0)
 		return -1;
+	c->check.rights = redis_rights_coordinator;
+	c->check.prefix = c->options.redis.prefix;
+	c->check.node = "NODE"; /* any: it may use the keys of all of them */
 	coordinator_key(c, pressure, KEY_PRESSURE);
 	coordinator_key(c, done, KEY_DONE);
 	c->link = redis_link_new(base, daemon_dns(c->daemon), &target, NULL, &hooks);
@@ -298,6 +299,7 @@ static void stop(struct coordinator *c)
 {
 	redis_link_free(c->subscriber);
 	redis_link_free(c->link);
+	redis_sentinel_free(c->sentinel);
 	cycles_free(c->cycles);
 	follow_free(c->follow);
 	leader_free(c->leader);

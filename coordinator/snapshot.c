@@ -44,11 +44,16 @@ static bool is_text(const redisReply *reply)
 }
 
 /* A time or an amount. Agents write none below zero, and none beyond what Lua holds exactly. */
-static int64_t number(const redisReply *reply)
+static int64_t magnitude(const char *text)
 {
-	int64_t value = is_text(reply) ? strtoll(reply->str, NULL, 10) : 0;
+	int64_t value = strtoll(text, NULL, 10);
 
 	return value < 0 ? 0 : value > NUMBER_MAX ? NUMBER_MAX : value;
+}
+
+static int64_t number(const redisReply *reply)
+{
+	return is_text(reply) ? magnitude(reply->str) : 0;
 }
 
 /* A score, which Redis holds as a floating point number; -1 for what is no time. */
@@ -91,6 +96,9 @@ static void set_state(struct cluster_node *node, const char *key, const redisRep
 		node->heartbeat_ms = number(value);
 	} else if (strcmp(key, "n") == 0) {
 		node->model_count = number(value);
+	} else if (strcmp(key, "clock") == 0) {
+		node->clock_ahead_ms =
+			value->str[0] == '-' ? -magnitude(value->str + 1) : magnitude(value->str);
 	} else if (strcmp(key, "want") == 0) {
 		node->wanted_bytes = number(value);
 	} else if (strcmp(key, "attention") == 0) {

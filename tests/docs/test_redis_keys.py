@@ -8,6 +8,7 @@ import pytest
 from larder.caches import Cache
 from larder.cluster import Cluster
 from larder.redis_server import RedisServer
+from larder.sentinels import Sentinels
 from larder.wait import wait_until
 from markdown import CHECKOUT, DOCS, blocks, code, table
 
@@ -169,7 +170,7 @@ def test_settings_of_the_page_are_those_of_the_file(directory):
 @pytest.fixture
 def guarded(directory):
     """A cluster on a Redis that has the page's users, and no other."""
-    (acl,) = blocks(PAGE, "acl")
+    acl, _ = blocks(PAGE, "acl")
     path = directory / "users.acl"
     path.write_text(acl.text + "\nuser default off\nuser judge on nopass +acl +script\n")
     cluster = Cluster(directory)
@@ -212,6 +213,34 @@ def test_programs_can_work_with_the_rights_of_the_page(guarded, root):
     coordinator.demand_cycle()
     judge = guarded.redis.client(username="judge", password="any")
     assert judge.acl_log() == []
+    # And what they check themselves needs no more.
+    assert coordinator.status()["redis"]["problems"] == []
+    assert not any(d.log_contains("event=-redis-check") for d in (agent, coordinator))
+
+
+def test_programs_can_work_with_these_rights_behind_sentinels(cluster, directory, root):
+    """And with those of the page on the Sentinels."""
+    of_redis, of_sentinels = (block.text for block in blocks(PAGE, "acl"))
+    path = directory / "users.acl"
+    path.write_text(of_redis + "\nuser default on nopass ~* &* +@all\n")
+    sentinels = Sentinels(cluster, extra=["--aclfile", path], lines=[of_sentinels])
+    users = list(PASSWORDS)
+    sentinel = {"sentinel": {"user": "larder"}}
+    env = {"LARDER_REDIS_SENTINEL_PASSWORD": "SECRET4"}
+    coordinator = cluster.coordinator(
+        url=sentinels.url(), start=False, redis={"user": users[1], **sentinel}
+    )
+    coordinator.start(LARDER_REDIS_PASSWORD=PASSWORDS[users[1]], **env).wait_leads()
+    agent = cluster.agent(
+        root, name="gpu-a1", url=sentinels.url(), start=False, redis={"user": users[0], **sentinel}
+    )
+    agent.start(LARDER_REDIS_PASSWORD=PASSWORDS[users[0]], **env).wait_ready()
+    new = sentinels.fail_over()
+    for daemon, name in ((coordinator, users[1]), (agent, users[0])):
+        daemon.wait_log(rf"event=\+redis-link name={name} address=\S+:{new.port} version=\d", 60)
+        assert not daemon.log_contains("NOPERM")
+    # Nothing was refused there either.
+    assert all(sentinels.client(i).acl_log() == [] for i in range(len(sentinels.list)))
 
 
 def test_the_rights_are_enough_after_redis_has_forgotten_the_scripts(guarded, root):

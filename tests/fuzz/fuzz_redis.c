@@ -57,6 +57,8 @@ static void say_script(int fd, const char *sha)
 	snprintf(ms, sizeof(ms), "%lld", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	if (strcmp(sha, script_elect.sha) == 0)
 		say_after(fd, "*3\r\n$6\r\nLEADER\r\n$1\r\n1\r\n", ms);
+	else if (strcmp(sha, script_rights.sha) == 0)
+		say(fd, "*0\r\n");
 	else if (strcmp(sha, script_pin.sha) == 0)
 		say_after(fd, "*1\r\n", "0");
 	else

@@ -15,7 +15,7 @@ from larder.wait import wait_until
 from larder.world import World
 
 COMMANDS = (
-    "status nodes models plan evict pin unpin pins history touch check".split()
+    "status nodes models plan evict pin unpin pins history touch check doctor".split()
 )  # of this page; others have tests of their own
 USAGE, UNAVAILABLE, SOFTWARE, IOERR, NOPERM, CONFIG = 64, 69, 70, 74, 77, 78
 WEEK = {"unused_threshold": "7d"}

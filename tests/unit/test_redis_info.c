@@ -10,7 +10,7 @@ static void test_server(void **state)
 	static const char info[] = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n"
 				   "run_id:0123456789012345678901234567890123456789\r\n"
 				   "# Replication\r\nrole:master\r\n"
-				   "# Memory\r\nmaxmemory_policy:noeviction\r\n"
+				   "# Memory\r\nmaxmemory:1024\r\nmaxmemory_policy:noeviction\r\n"
 				   "# Persistence\r\nloading:0\r\nasync_loading:1\r\n";
 	struct redis_link_server server;
 	bool loading = true;
@@ -21,6 +21,7 @@ static void test_server(void **state)
 	assert_string_equal(server.mode, "standalone");
 	assert_string_equal(server.run_id, "0123456789012345678901234567890123456789");
 	assert_string_equal(server.role, "master");
+	assert_string_equal(server.maxmemory, "1024");
 	assert_string_equal(server.maxmemory_policy, "noeviction");
 	assert_false(loading);
 	redis_info_parse("\r\nloading:1\r\n", &server, &loading);

@@ -22,6 +22,7 @@ class Cluster:
         self.coordinators = []
         self.clients = []
         self.servers = []
+        self.sentinels = []
         self.proxies = []
         self._hub = None
 
@@ -144,13 +145,15 @@ class Cluster:
 
     def processes(self):
         daemons = [d.process for d in self.agents + self.coordinators]
-        return daemons + [s.process for s in self.servers if s.process is not None]
+        servers = [s.process for s in self.servers if s.process is not None]
+        return daemons + servers + [s.process for s in self.sentinels]
 
     def close(self):
         errors = []
         for client in self.clients:
             client.close()
-        for part in [*self.agents, *self.coordinators, *self.servers]:
+        sentinels = [s.process for s in self.sentinels]
+        for part in [*self.agents, *self.coordinators, *sentinels, *self.servers]:
             try:
                 part.stop()
             except AssertionError as error:

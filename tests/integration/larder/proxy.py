@@ -20,6 +20,7 @@ class Proxy:
         self.mark = None
         self.hold_requests = False
         self.held = 0
+        self.replaced = (b"", b"")  # in answers; of one length
         self.threads = []
         self._start(self._accept)
 
@@ -49,6 +50,8 @@ class Proxy:
                     self.mark = None
                     self.held += 1
                     self.open.clear()
+                if not request and self.replaced[0]:
+                    data = data.replace(*self.replaced)
                 if request == self.hold_requests:
                     self.open.wait()
                 sink.sendall(data)
