@@ -318,7 +318,6 @@ static void count_models(const struct agent *agent, struct mono now, struct coun
 static void add_fields(struct redis_args *args, const struct said *said, bool version)
 {
 	const struct agent *agent = said->agent;
-	int64_t redis_ms = beat_redis_now(said->beat);
 	struct counts counts;
 
 	count_models(agent, said->asked, &counts);
@@ -338,7 +337,7 @@ static void add_fields(struct redis_args *args, const struct said *said, bool ve
 	redis_args_add(args, "holds");
 	redis_args_add_int(args, counts.holds);
 	redis_args_add(args, "clock");
-	redis_args_add_int(args, redis_ms > 0 ? clock_wall_ms() - redis_ms : 0);
+	redis_args_add_int(args, said->redis_now_ms > 0 ? clock_wall_ms() - said->redis_now_ms : 0);
 	redis_args_add(args, "attention");
 	redis_args_add_int(args, counts.attention);
 	for (int i = 0; i < agent->root_count; i++)

@@ -14,15 +14,8 @@ DOWN_AFTER_MS = 1000
 QUORUM = 2
 
 
-def tls_lines(authority):
-    """What Redis and Sentinel need for TLS on both sides, as lines of a configuration."""
-    cert, key = authority.issue("IP:127.0.0.1")
-    return [
-        f"tls-cert-file {cert}",
-        f"tls-key-file {key}",
-        f"tls-ca-cert-file {authority.ca}",
-        *("tls-auth-clients yes", "tls-replication yes"),
-    ]
+# Both sides show a certificate.
+MUTUAL = ["tls-auth-clients yes", "tls-replication yes"]
 
 
 class Sentinel:
@@ -65,13 +58,16 @@ class Sentinels:
         self.cluster = cluster
         self.password = password
         self.tls = tls
-        tls_of_all = tls_lines(tls) if tls else []
-        extra = [*extra, *(word for line in tls_of_all for word in f"--{line}".split())]
-        self.servers = [cluster.redis_server(extra=extra, tls=bool(tls)) for _ in range(2)]
+        files, lines = None, list(lines)
+        if tls:
+            files = (*tls.issue("IP:127.0.0.1"), tls.ca)
+            extra = [*extra, *(word for line in MUTUAL for word in f"--{line}".split())]
+            names = ("tls-cert-file", "tls-key-file", "tls-ca-cert-file")
+            lines += [*(f"{name} {file}" for name, file in zip(names, files)), *MUTUAL]
+        self.servers = [cluster.redis_server(extra=extra, tls=files) for _ in range(2)]
         self.servers[1].client().replicaof("127.0.0.1", self.servers[0].port)
         # What a test reads in Redis, it reads in the present master.
         self.wait_in_sync()
-        lines = [*lines, *tls_of_all]
         if password:
             lines += [f"requirepass {password}", f"sentinel sentinel-pass {password}"]
         self.list = [
