@@ -42,16 +42,19 @@ void said_free(struct said *said)
 void said_acknowledged(struct said *said, int64_t redis_now)
 {
 	struct agent *agent = said->agent;
+	int64_t asked_wall = clock_wall_ms() - mono_since(said->asked, clock_mono());
 
 	for (size_t i = 0; i < said->use_count; i++) {
+		int64_t age = said->uses[i].age_ms;
 		struct model *model;
 
 		HASH_FIND_STR(agent->inventory.models, said->uses[i].model, model);
 		if (model == NULL)
 			continue;
 		model->telling = false;
-		use_acknowledged(&model->use, redis_now, said->uses[i].age_ms, said->slack_ms);
-		journal_note_use(agent->journal, model->name, redis_now - said->uses[i].age_ms,
+		use_acknowledged(&model->use, redis_now, age, said->slack_ms);
+		journal_note_use(agent->journal, model->name,
+				 (struct journal_time){redis_now - age, asked_wall - age},
 				 use_source_name(model->use.source));
 	}
 }

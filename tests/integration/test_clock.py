@@ -115,6 +115,21 @@ def test_jump_forward_keeps_holds(cluster, clock, root):
     assert left() <= HOUR_MS
 
 
+def test_jump_forward_while_the_agent_is_down(cluster, clock, root):
+    """Its journal has the time of the last use on the clock of before, and on the machine's own."""
+    name = Cache(root, age=30 * DAY_MS // 1000).model("acme/llama")
+    agent, coordinator = cluster.pair(root, policy=OLD)
+    redis_knows(cluster, name)
+    assert agent.touch(name).status == 200
+    wait_until(lambda: idle_ms(cluster, name) < HOUR_MS, what="Redis knows of the use")
+    agent.stop()
+    clock.jump(JUMP_MS)
+    agent.start().wait_ready()
+    wait_until(lambda: live(coordinator) == {"n1"}, what="it is told anew")
+    assert idle_ms(cluster, name) < HOUR_MS
+    assert coordinator.demand_cycle()["planned"] == {}
+
+
 def test_jump_back(cluster, clock, root, directory):
     """Models do not wait until the clock has caught up; silent nodes do not count as alive."""
     cache, other = Cache(root, age=3600), directory / "other"
