@@ -152,7 +152,25 @@ def test_jump_back(cluster, clock, root, directory):
     wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="both are alive")
 
 
-def test_order_from_before_a_jump_back(cluster, clock, root):
+def told_anew(cluster):
+    """Has a beat come since the registration? What was ordered before it is refused."""
+    return cluster.db.hget("larder:{n1}", "hb") > cluster.db.hget("larder:{n1}", "since")
+
+
+def kill_connections(cluster, name):
+    for client in cluster.db.client_list():
+        if client["name"] == name:
+            cluster.db.client_kill_filter(_id=client["id"])
+
+
+def refused_for_the_clock(cluster, command):
+    receipt = cluster.receipt(command["id"])
+    return (receipt["outcome"], receipt["why"][:6]) == ("refused", "clock:")
+
+
+# Up to a day a deadline may be what it says on either clock.
+@pytest.mark.parametrize("jump_ms", [-HOUR_MS, -JUMP_MS])
+def test_order_from_before_a_jump_back(cluster, clock, root, jump_ms):
     """It may be older than a use which, on the clock of now, was before what the order saw."""
     name = Cache(root, age=3600).model("acme/llama")
     agent, _ = cluster.pair(root)
@@ -160,10 +178,41 @@ def test_order_from_before_a_jump_back(cluster, clock, root):
     agent.process.signal(signal.SIGSTOP)
     command = cluster.order(name)
     assert command["outcome"] == "issued"
-    clock.jump(-JUMP_MS)
+    clock.jump(jump_ms)
     agent.process.signal(signal.SIGCONT)
-    receipt = cluster.receipt(command["id"])
-    assert (receipt["outcome"], receipt["why"][:6]) == ("refused", "clock:"), receipt
+    assert refused_for_the_clock(cluster, command)
     # What is asked for on the new clock is done.
-    wait_until(lambda: idle_ms(cluster, name) >= 0, what="it is told anew")
+    wait_until(lambda: told_anew(cluster), what="it is told anew")
     assert cluster.evict(name)["outcome"] == "deleted"
+
+
+def test_use_after_an_order_and_a_jump_back(cluster, clock, root):
+    name = Cache(root, age=3600).model("acme/llama")
+    proxy = cluster.proxy()
+    cluster.coordinator()
+    agent = cluster.agent(root, url=proxy.url, redis={"command_timeout": "30s"}).wait_ready()
+    redis_knows(cluster, name)
+    assert agent.touch(name).status == 200
+    wait_until(lambda: idle_ms(cluster, name) < HOUR_MS, what="Redis knows of the use")
+    with proxy.requests_held(b"larder"):
+        proxy.wait_held()
+        command = cluster.order(name)
+        assert command["outcome"] == "issued"
+        clock.jump(-HOUR_MS)
+        assert agent.touch(name).status == 200
+    assert refused_for_the_clock(cluster, command)
+
+
+def test_order_from_before_a_jump_back_without_a_link(cluster, clock, root):
+    """The agent learns of the jump from the answer to its registration."""
+    name = Cache(root, age=30 * DAY_MS // 1000).model("acme/llama")
+    agent, _ = cluster.pair(root)
+    redis_knows(cluster, name)
+    agent.process.signal(signal.SIGSTOP)
+    command = cluster.order(name)
+    assert command["outcome"] == "issued"
+    clock.jump(-HOUR_MS)
+    kill_connections(cluster, "larder-agent-n1")
+    agent.process.signal(signal.SIGCONT)
+    assert refused_for_the_clock(cluster, command)
+    assert not agent.log_contains(JUMPED)
