@@ -83,7 +83,7 @@ int64_t agent_floor_bytes(const struct agent *agent, const struct root_view *vie
 /* Scans every root as soon as its worker can. */
 void agent_scan_now(struct agent *agent);
 
-/* Merges what the journal knew of a model's use, once Redis' clock is known. */
+/* Merges what the journal knew of a model's use; once more when Redis' clock is known. */
 void agent_recall_use(struct agent *agent, struct model *model);
 
 #endif

@@ -34,6 +34,9 @@
 #define SOON_US		2000
 #define RIVAL_PAUSE_MS	30000
 
+/* By so much two clocks may drift apart between two answers. */
+#define SET_BACK_MS 1000
+
 static const char clock_jumped[] = "Redis' clock has jumped";
 
 enum beat_state { BEAT_DOWN, BEAT_ASKING, BEAT_REGISTERING, BEAT_REGISTERED };
@@ -51,6 +54,7 @@ struct beat {
 
 	int64_t redis_ms; /* Redis' clock at `redis_at` */
 	struct mono redis_at;
+	bool jumped; /* it has; commands of before may still stand in Redis */
 
 	struct event *soon;
 	struct mono beat_due, read_due, register_due, tended;
@@ -78,6 +82,24 @@ static void heard_clock(struct beat *b, int64_t redis_ms)
 	HASH_ITER (hh, b->agent->inventory.models, model, next)
 		agent_recall_use(b->agent, model);
 	holds_restore(b->agent);
+}
+
+/*
+ * Uses since may have lesser scores on the clock of now than a command of before has seen. Which
+ * commands are of before nobody can tell, but all of them are heard with the next beat.
+ */
+static void note_jump(struct beat *b)
+{
+	b->jumped = true;
+	orders_clock_jumped(b->agent->orders);
+}
+
+/* The time in an answer. */
+static void answered_clock(struct beat *b, const struct said *said, int64_t redis_ms)
+{
+	if (redis_ms < said->redis_now_ms - SET_BACK_MS)
+		note_jump(b);
+	heard_clock(b, redis_ms);
 }
 
 static int64_t to_int(const redisReply *reply)
@@ -223,7 +245,7 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 	if (answered(reply, "OK") && reply->elements > 1) {
 		int64_t now = to_int(reply->element[1]);
 
-		heard_clock(b, now);
+		answered_clock(b, said, now);
 		said_acknowledged(said, now);
 		if (said->last && b->state == BEAT_REGISTERING) {
 			b->state = BEAT_REGISTERED;
@@ -233,7 +255,13 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 		}
 	} else if (answered(reply, "CLOCK")) {
 		said_lost(said);
-		register_again(b, clock_jumped);
+		note_jump(b);
+		/* At once, and once: all calls of a registration may be answered so. */
+		if (strcmp(said->incarnation, b->incarnation) == 0 &&
+		    (b->state != BEAT_REGISTERING || b->register_due.ms != 0)) {
+			b->register_due.ms = 0;
+			register_again(b, clock_jumped);
+		}
 	} else {
 		said_lost(said);
 		refused(b, "-register", reply, why);
@@ -330,11 +358,14 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 	if (answered(reply, "OK") && reply->elements > 1) {
 		int64_t now = to_int(reply->element[1]);
 
-		heard_clock(b, now);
+		answered_clock(b, said, now);
 		said_acknowledged(said, now);
 		for (size_t i = 2; i + 1 < reply->elements; i += 2)
 			orders_hear(b->agent->orders, whole_text(reply->element[i]),
 				    whole_text(reply->element[i + 1]));
+		if (b->jumped)
+			orders_clock_jumped(b->agent->orders);
+		b->jumped = false;
 		if (orders_want_pins(b->agent->orders) && !b->reading)
 			read_cluster(b);
 	} else {
@@ -355,6 +386,7 @@ static void got_beat(const redisReply *reply, const char *why, void *arg)
 			register_again(b, "RESYNC");
 		} else if (answered(reply, "CLOCK")) {
 			b->register_due.ms = 0;
+			note_jump(b);
 			register_again(b, clock_jumped);
 		} else {
 			refused(b, "-beat", reply, why);

@@ -31,7 +31,8 @@ enum guard_answer guard_judge(const struct guard_facts *f, char *why, size_t siz
 		return say(GUARD_WAIT, why, size, "clock: Redis' time is not known");
 	if (f->redis_now_ms >= cmd->deadline_ms)
 		return say(GUARD_REFUSE, why, size, "deadline: it has passed");
-	if (cmd->deadline_ms - f->redis_now_ms > COMMAND_TTL_MAX_MS + CLOCK_JUMP_MS)
+	if (cmd->deadline_ms - f->redis_now_ms > COMMAND_TTL_MAX_MS + CLOCK_JUMP_MS ||
+	    cmd->last_used_ms > f->redis_now_ms)
 		return say(GUARD_REFUSE, why, size,
 			   "clock: the command is from before Redis' clock was set back");
 	if (model == NULL)

@@ -220,15 +220,17 @@ int journal_raise_epoch(struct journal *j, int64_t epoch)
 	return rc;
 }
 
-int64_t journal_use(const struct journal *j, const char *model, const char **source)
+int64_t journal_unused_ms(const struct journal *j, const char *model, struct journal_time now,
+			  const char **source)
 {
 	const struct use_entry *use = journal_state_use(&j->state, model);
 
 	*source = use != NULL ? use->source : "";
-	return use != NULL ? use->used_redis_ms : 0;
+	return use != NULL ? journal_state_unused_ms(use, now) : -1;
 }
 
-void journal_note_use(struct journal *j, const char *model, int64_t used, const char *source)
+void journal_note_use(struct journal *j, const char *model, struct journal_time used,
+		      const char *source)
 {
 	journal_state_set_use(&j->state, model, used, source, true);
 }
@@ -312,7 +314,7 @@ int journal_back(struct journal *j, const char *model, struct receipt *receipt)
 
 static int write_use(struct journal *j, struct use_entry *use)
 {
-	int rc = append(j, journal_record_use(use->model, use->used_redis_ms, use->source), false);
+	int rc = append(j, journal_record_use(use->model, use->used, use->source), false);
 
 	use->dirty = rc != 0;
 	return rc;

@@ -51,10 +51,22 @@ int64_t journal_epoch(const struct journal *journal);
 /* Durable when it returns 0. */
 int journal_raise_epoch(struct journal *journal, int64_t epoch) MUST_USE;
 
-/* Last use of a model on Redis' clock, 0 when unknown; `*source` borrowed. */
-int64_t journal_use(const struct journal *journal, const char *model, const char **source);
-/* Keeps the later of both; written with the next journal_flush. */
-void journal_note_use(struct journal *journal, const char *model, int64_t used_redis_ms,
+/*
+ * A last use on two clocks: Redis' and this machine's. Either may jump while the agent is not
+ * running, but hardly both. 0: not known on that one.
+ */
+struct journal_time {
+	int64_t redis_ms, wall_ms;
+};
+
+/*
+ * For how long the model has not been used at `now`, by the clock that says less; -1 when unknown.
+ * `*source` is borrowed.
+ */
+int64_t journal_unused_ms(const struct journal *journal, const char *model, struct journal_time now,
+			  const char **source);
+/* Keeps the later on each clock; written with the next journal_flush. */
+void journal_note_use(struct journal *journal, const char *model, struct journal_time used,
 		      const char *source);
 void journal_forget_use(struct journal *journal, const char *model);
 /* Writes what was noted of one model, so that it outlives this process. 0, or -1 with errno. */

@@ -47,12 +47,13 @@ cJSON *journal_record_header(const char *id, int64_t next_number, int64_t epoch)
 	return r;
 }
 
-cJSON *journal_record_use(const char *model, int64_t used_redis_ms, const char *source)
+cJSON *journal_record_use(const char *model, struct journal_time used, const char *source)
 {
 	cJSON *r = journal_record("use");
 
 	cJSON_AddStringToObject(r, "model", model);
-	json_doc_add_int64(r, "used", used_redis_ms);
+	json_doc_add_int64(r, "used", used.redis_ms);
+	json_doc_add_int64(r, "used_wall", used.wall_ms);
 	cJSON_AddStringToObject(r, "source", source);
 	return r;
 }
@@ -127,6 +128,13 @@ int64_t journal_record_number(const cJSON *r, const char *key)
 	    !(item->valuedouble < NUMBER_END))
 		return 0;
 	return (int64_t)item->valuedouble;
+}
+
+struct journal_time journal_record_used(const cJSON *r)
+{
+	/* Without the second, it is of an earlier version. */
+	return (struct journal_time){journal_record_number(r, "used"),
+				     journal_record_number(r, "used_wall")};
 }
 
 const char *receipt_outcome(const char *text)

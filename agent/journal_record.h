@@ -11,7 +11,7 @@
 /* An object with its kind in "k"; the others build on it. The caller frees them. */
 cJSON *journal_record(const char *kind) MUST_USE;
 cJSON *journal_record_header(const char *id, int64_t next_number, int64_t epoch) MUST_USE;
-cJSON *journal_record_use(const char *model, int64_t used_redis_ms, const char *source) MUST_USE;
+cJSON *journal_record_use(const char *model, struct journal_time used, const char *source) MUST_USE;
 cJSON *journal_record_intent(const struct intent *intent) MUST_USE;
 cJSON *journal_record_receipt(const struct receipt *receipt) MUST_USE;
 
@@ -26,6 +26,7 @@ cJSON *journal_record_parse(const char *line, size_t len) MUST_USE;
 /* A member, "" or 0 when it is missing. Times and counts are below 2^53: exact as doubles. */
 const char *journal_record_text(const cJSON *record, const char *key);
 int64_t journal_record_number(const cJSON *record, const char *key);
+struct journal_time journal_record_used(const cJSON *record);
 
 int journal_record_read_receipt(const cJSON *record, struct receipt *out) MUST_USE;
 int journal_record_read_evicted(const cJSON *record, struct journal_evicted *out) MUST_USE;

@@ -8,10 +8,14 @@
 #include "agent/journal_record.h"
 #include "common/xmem.h"
 
-void journal_state_set_use(struct journal_state *j, const char *model, int64_t used,
+/* One use, computed from two clocks, differs by what passes between the looks at them. */
+#define SAME_USE_MS 1000
+
+void journal_state_set_use(struct journal_state *j, const char *model, struct journal_time used,
 			   const char *source, bool dirty)
 {
 	struct use_entry *use;
+	bool later;
 
 	HASH_FIND_STR(j->uses, model, use);
 	if (use == NULL) {
@@ -19,9 +23,15 @@ void journal_state_set_use(struct journal_state *j, const char *model, int64_t u
 		use->model = xstrdup(model);
 		HASH_ADD_KEYPTR(hh, j->uses, use->model, strlen(use->model), use);
 	}
-	if (used <= use->used_redis_ms)
+	/* The second alone tells of uses after Redis' clock was set back. */
+	later = used.redis_ms > use->used.redis_ms ||
+		used.wall_ms > use->used.wall_ms + SAME_USE_MS;
+	if (!later)
 		return;
-	use->used_redis_ms = used;
+	if (used.redis_ms > use->used.redis_ms)
+		use->used.redis_ms = used.redis_ms;
+	if (used.wall_ms > use->used.wall_ms)
+		use->used.wall_ms = used.wall_ms;
 	use->dirty = dirty;
 	snprintf(use->source, sizeof(use->source), "%s", source);
 }
@@ -32,6 +42,24 @@ struct use_entry *journal_state_use(const struct journal_state *j, const char *m
 
 	HASH_FIND_STR(j->uses, model, use);
 	return use;
+}
+
+/* -1 when one of them is not known. */
+static int64_t age_by(int64_t used_ms, int64_t now_ms)
+{
+	if (used_ms == 0 || now_ms == 0)
+		return -1;
+	return now_ms > used_ms ? now_ms - used_ms : 0;
+}
+
+int64_t journal_state_unused_ms(const struct use_entry *use, struct journal_time now)
+{
+	int64_t by_redis = age_by(use->used.redis_ms, now.redis_ms);
+	int64_t by_wall = age_by(use->used.wall_ms, now.wall_ms);
+
+	if (by_redis < 0 || by_wall < 0)
+		return by_redis < 0 ? by_wall : by_redis;
+	return by_redis < by_wall ? by_redis : by_wall;
 }
 
 void journal_state_forget_use(struct journal_state *j, const char *model)
@@ -216,8 +244,7 @@ void journal_state_replay(struct journal_state *j, const cJSON *r)
 		if (journal_record_number(r, "epoch") > j->epoch)
 			j->epoch = journal_record_number(r, "epoch");
 	} else if (strcmp(kind, "use") == 0) {
-		journal_state_set_use(j, journal_record_text(r, "model"),
-				      journal_record_number(r, "used"),
+		journal_state_set_use(j, journal_record_text(r, "model"), journal_record_used(r),
 				      journal_record_text(r, "source"), false);
 	} else if (strcmp(kind, "forget") == 0) {
 		journal_state_forget_use(j, journal_record_text(r, "model"));
@@ -252,7 +279,7 @@ void journal_state_records(struct journal_state *j, void (*each)(cJSON *record, 
 	each(journal_record_header(j->id, j->next_number, j->epoch), arg);
 	for (struct use_entry *use = j->uses; use != NULL; use = use->hh.next) {
 		use->dirty = false;
-		each(journal_record_use(use->model, use->used_redis_ms, use->source), arg);
+		each(journal_record_use(use->model, use->used, use->source), arg);
 	}
 	for (struct claim_entry *claim = j->claims; claim != NULL; claim = claim->hh.next)
 		each(cJSON_Duplicate(claim->record, true), arg);

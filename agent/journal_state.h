@@ -20,7 +20,7 @@
 struct use_entry {
 	char *model;
 	char source[16];
-	int64_t used_redis_ms;
+	struct journal_time used;
 	bool dirty;
 	UT_hash_handle hh;
 };
@@ -58,8 +58,11 @@ void journal_state_replay(struct journal_state *state, const cJSON *record);
 void journal_state_records(struct journal_state *state, void (*each)(cJSON *record, void *arg),
 			   void *arg);
 
-void journal_state_set_use(struct journal_state *state, const char *model, int64_t used_redis_ms,
+/* Keeps the later on each clock. */
+void journal_state_set_use(struct journal_state *state, const char *model, struct journal_time used,
 			   const char *source, bool dirty);
+/* By the clock that says less, -1 when unknown on both. What lies in the future is now. */
+int64_t journal_state_unused_ms(const struct use_entry *use, struct journal_time now);
 struct use_entry *journal_state_use(const struct journal_state *state, const char *model);
 void journal_state_forget_use(struct journal_state *state, const char *model);
 

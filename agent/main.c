@@ -35,11 +35,11 @@ static struct {
 static void note_use_in_journal(struct agent *agent, const struct model *model)
 {
 	int64_t age = mono_since(model->use.last, clock_mono());
-	int64_t now = beat_redis_now(agent->beat);
+	int64_t redis_now = beat_redis_now(agent->beat);
+	struct journal_time used = {.redis_ms = redis_now != 0 ? redis_now - age : 0,
+				    .wall_ms = clock_wall_ms() - age};
 
-	/* Redis has not been there yet: our own clock is the best guess at its one. */
-	journal_note_use(agent->journal, model->name, (now != 0 ? now : clock_wall_ms()) - age,
-			 use_source_name(model->use.source));
+	journal_note_use(agent->journal, model->name, used, use_source_name(model->use.source));
 }
 
 /* Uses that Redis may never hear of otherwise: it is away, and we are about to end, say. */
@@ -110,14 +110,12 @@ void agent_scan_now(struct agent *agent)
 
 void agent_recall_use(struct agent *agent, struct model *model)
 {
-	int64_t redis_now = beat_redis_now(agent->beat);
-	struct mono now = clock_mono();
+	struct journal_time now = {beat_redis_now(agent->beat), clock_wall_ms()};
 	const char *source;
-	int64_t used = journal_use(agent->journal, model->name, &source);
-	int64_t age = redis_now - used;
+	int64_t age = journal_unused_ms(agent->journal, model->name, now, &source);
 
-	if (redis_now != 0 && used != 0)
-		use_note(&model->use, (struct mono){now.ms - (age > 0 ? age : 0)},
+	if (age >= 0)
+		use_note(&model->use, (struct mono){clock_mono().ms - age},
 			 use_source_parse(source));
 }
 

@@ -43,16 +43,19 @@ void said_free(struct said *said)
 void said_acknowledged(struct said *said, int64_t redis_now)
 {
 	struct agent *agent = said->agent;
+	int64_t asked_wall = clock_wall_ms() - mono_since(said->asked, clock_mono());
 
 	for (size_t i = 0; i < said->use_count; i++) {
+		int64_t age = said->uses[i].age_ms;
 		struct model *model;
 
 		HASH_FIND_STR(agent->inventory.models, said->uses[i].model, model);
 		if (model == NULL)
 			continue;
 		model->telling = false;
-		use_acknowledged(&model->use, redis_now, said->uses[i].age_ms, said->slack_ms);
-		journal_note_use(agent->journal, model->name, redis_now - said->uses[i].age_ms,
+		use_acknowledged(&model->use, redis_now, age, said->slack_ms);
+		journal_note_use(agent->journal, model->name,
+				 (struct journal_time){redis_now - age, asked_wall - age},
 				 use_source_name(model->use.source));
 	}
 }
@@ -130,14 +133,15 @@ static void say_model(struct redis_args *args, struct said *said, struct model *
 static void add_fields(struct redis_args *args, const struct said *said, bool version);
 
 /* Starts a call of register.lua; the caller adds models and then those that are gone. */
-static void start_register(struct redis_args *args, const struct said *said,
-			   const char *incarnation, bool first, bool last)
+static void start_register(struct redis_args *args, struct said *said, const char *incarnation,
+			   bool first, bool last)
 {
 	static const enum node_key keys[] = {KEY_STATE, KEY_LRU,	KEY_SIZE_GEN, KEY_STATUS,
 					     KEY_HOLD,	KEY_LRU_BEFORE, KEY_HOLDERS};
 
 	redis_script_start(args, &script_register, ARRAY_SIZE(keys));
 	add_keys(args, said->agent, keys, ARRAY_SIZE(keys));
+	snprintf(said->incarnation, sizeof(said->incarnation), "%s", incarnation);
 	redis_args_add(args, incarnation);
 	redis_args_add(args, first ? "1" : "0");
 	redis_args_add(args, last ? "1" : "0");

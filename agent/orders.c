@@ -310,6 +310,17 @@ void orders_pins_read(struct orders *orders, struct mono asked)
 	}
 }
 
+void orders_clock_jumped(struct orders *orders)
+{
+	struct order *order, *next;
+
+	HASH_ITER (hh, orders->list, order, next) {
+		if (order->state == ORDER_WAITING)
+			end_order(orders, order, "refused",
+				  "clock: Redis' clock has jumped since the command");
+	}
+}
+
 /* ---- the end of a removal ---- */
 
 static struct order *order_of(struct orders *orders, const struct removal_request *req)

@@ -20,6 +20,12 @@ void orders_hear(struct orders *orders, const char *model, const char *text);
 /* The pins were read; `asked` is when the reading began. Commands heard before that are judged. */
 void orders_pins_read(struct orders *orders, struct mono asked);
 
+/*
+ * Redis' clock has jumped: what was heard and does not run yet is refused. What it knew of last
+ * uses is of another clock.
+ */
+void orders_clock_jumped(struct orders *orders);
+
 /* True when a command waits for pins that are younger than it. */
 bool orders_want_pins(const struct orders *orders);
 

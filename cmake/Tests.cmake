@@ -29,6 +29,7 @@ target_compile_definitions(test_engine PRIVATE
 larder_unit(engine_options larder_agent_parts)
 larder_unit(doctor_info larder_cli_parts)
 larder_unit(dir_remove larder_agent_parts)
+larder_unit(journal larder_agent_parts)
 larder_unit(hf_remove larder_agent_parts tests/unit/hub.c)
 larder_unit(hf_tidy larder_agent_parts tests/unit/hub.c)
 # A disk that cannot make a rename durable.

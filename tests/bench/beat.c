@@ -59,12 +59,12 @@ struct asked {
 
 /* ---- one journal is enough: what the messages note there is left out ---- */
 
-void journal_note_use(struct journal *journal, const char *model, int64_t used_redis_ms,
+void journal_note_use(struct journal *journal, const char *model, struct journal_time used,
 		      const char *source)
 {
 	(void)journal;
 	(void)model;
-	(void)used_redis_ms;
+	(void)used;
 	(void)source;
 }
 

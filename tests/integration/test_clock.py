@@ -60,7 +60,11 @@ def live(coordinator):
 
 
 def redis_knows(cluster, *models):
-    wait_until(lambda: all(idle_ms(cluster, m) for m in models), what=f"Redis knows {models}")
+    wait_until(
+        lambda: cluster.db.zcard("larder:{n1}:lru") >= len(models)
+        and all(idle_ms(cluster, m) for m in models),
+        what=f"Redis knows {models[:5]}",
+    )
 
 
 def test_jump_forward(cluster, clock, root):
@@ -100,6 +104,29 @@ def test_jump_forward_of_a_node_that_sleeps(cluster, clock, root, directory):
     assert coordinator.evictions() == []
 
 
+def test_jump_forward_takes_along_what_redis_knows(cluster, clock, root):
+    """Of more models than one call of the registration holds."""
+    cache = Cache(root, age=30 * DAY_MS // 1000)
+    names = [cache.model(f"acme/m{i}") for i in range(501)]
+    agent, coordinator = cluster.pair(root, policy=OLD)
+    coordinator.reload(enabled=False)
+    redis_knows(cluster, *names)
+    used = redis_ms(cluster) - HOUR_MS
+    cluster.db.zadd("larder:{n1}:lru", {name: used for name in names})
+    clock.jump(JUMP_MS)
+    agent.wait_log(JUMPED)
+    wait_until(
+        lambda: cluster.db.zcard("larder:{n1}:lru") == 501
+        and cluster.db.hget("larder:{n1}", "loading") is None
+        and live(coordinator) == {"n1"},
+        what="it is told anew",
+    )
+    scores = cluster.db.zrange("larder:{n1}:lru", 0, -1, withscores=True)
+    now = redis_ms(cluster)
+    assert all(HOUR_MS <= now - score < 2 * HOUR_MS for _, score in scores)
+    assert coordinator.evictions() == []
+
+
 def test_jump_forward_keeps_holds(cluster, clock, root):
     name = Cache(root, age=3600).model("acme/llama")
     agent, _ = cluster.pair(root)
@@ -113,6 +140,21 @@ def test_jump_forward_keeps_holds(cluster, clock, root):
     clock.jump(JUMP_MS)
     wait_until(lambda: left() > 0, what="the hold is told anew")
     assert left() <= HOUR_MS
+
+
+def test_jump_forward_while_the_agent_is_down(cluster, clock, root):
+    """Its journal has the time of the last use on the clock of before, and on the machine's own."""
+    name = Cache(root, age=30 * DAY_MS // 1000).model("acme/llama")
+    agent, coordinator = cluster.pair(root, policy=OLD)
+    redis_knows(cluster, name)
+    assert agent.touch(name).status == 200
+    wait_until(lambda: idle_ms(cluster, name) < HOUR_MS, what="Redis knows of the use")
+    agent.stop()
+    clock.jump(JUMP_MS)
+    agent.start().wait_ready()
+    wait_until(lambda: live(coordinator) == {"n1"}, what="it is told anew")
+    assert idle_ms(cluster, name) < HOUR_MS
+    assert coordinator.demand_cycle()["planned"] == {}
 
 
 def test_jump_back(cluster, clock, root, directory):
@@ -137,7 +179,25 @@ def test_jump_back(cluster, clock, root, directory):
     wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="both are alive")
 
 
-def test_order_from_before_a_jump_back(cluster, clock, root):
+def told_anew(cluster):
+    """Has a beat come since the registration? What was ordered before it is refused."""
+    return cluster.db.hget("larder:{n1}", "hb") > cluster.db.hget("larder:{n1}", "since")
+
+
+def kill_connections(cluster, name):
+    for client in cluster.db.client_list():
+        if client["name"] == name:
+            cluster.db.client_kill_filter(_id=client["id"])
+
+
+def refused_for_the_clock(cluster, command):
+    receipt = cluster.receipt(command["id"])
+    return (receipt["outcome"], receipt["why"][:6]) == ("refused", "clock:")
+
+
+# Up to a day a deadline may be what it says on either clock.
+@pytest.mark.parametrize("jump_ms", [-HOUR_MS, -JUMP_MS])
+def test_order_from_before_a_jump_back(cluster, clock, root, jump_ms):
     """It may be older than a use which, on the clock of now, was before what the order saw."""
     name = Cache(root, age=3600).model("acme/llama")
     agent, _ = cluster.pair(root)
@@ -145,10 +205,41 @@ def test_order_from_before_a_jump_back(cluster, clock, root):
     agent.process.signal(signal.SIGSTOP)
     command = cluster.order(name)
     assert command["outcome"] == "issued"
-    clock.jump(-JUMP_MS)
+    clock.jump(jump_ms)
     agent.process.signal(signal.SIGCONT)
-    receipt = cluster.receipt(command["id"])
-    assert (receipt["outcome"], receipt["why"][:6]) == ("refused", "clock:"), receipt
+    assert refused_for_the_clock(cluster, command)
     # What is asked for on the new clock is done.
-    wait_until(lambda: idle_ms(cluster, name) >= 0, what="it is told anew")
+    wait_until(lambda: told_anew(cluster), what="it is told anew")
     assert cluster.evict(name)["outcome"] == "deleted"
+
+
+def test_use_after_an_order_and_a_jump_back(cluster, clock, root):
+    name = Cache(root, age=3600).model("acme/llama")
+    proxy = cluster.proxy()
+    cluster.coordinator()
+    agent = cluster.agent(root, url=proxy.url, redis={"command_timeout": "30s"}).wait_ready()
+    redis_knows(cluster, name)
+    assert agent.touch(name).status == 200
+    wait_until(lambda: idle_ms(cluster, name) < HOUR_MS, what="Redis knows of the use")
+    with proxy.requests_held(b"larder"):
+        proxy.wait_held()
+        command = cluster.order(name)
+        assert command["outcome"] == "issued"
+        clock.jump(-HOUR_MS)
+        assert agent.touch(name).status == 200
+    assert refused_for_the_clock(cluster, command)
+
+
+def test_order_from_before_a_jump_back_without_a_link(cluster, clock, root):
+    """The agent learns of the jump from the answer to its registration."""
+    name = Cache(root, age=30 * DAY_MS // 1000).model("acme/llama")
+    agent, _ = cluster.pair(root)
+    redis_knows(cluster, name)
+    agent.process.signal(signal.SIGSTOP)
+    command = cluster.order(name)
+    assert command["outcome"] == "issued"
+    clock.jump(-HOUR_MS)
+    kill_connections(cluster, "larder-agent-n1")
+    agent.process.signal(signal.SIGCONT)
+    assert refused_for_the_clock(cluster, command)
+    assert not agent.log_contains(JUMPED)

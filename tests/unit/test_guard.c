@@ -59,6 +59,11 @@ static void other_clock(struct scene *s)
 	s->command.deadline_ms = NOW + COMMAND_TTL_MAX_MS + CLOCK_JUMP_MS + 1;
 }
 
+static void used_later(struct scene *s)
+{
+	s->command.last_used_ms = NOW + 1;
+}
+
 static void no_model(struct scene *s)
 {
 	s->facts.model = NULL;
@@ -149,6 +154,7 @@ static const struct {
 	{no_clock, GUARD_WAIT, "clock"},
 	{too_late, GUARD_REFUSE, "deadline"},
 	{other_clock, GUARD_REFUSE, "clock: the command is from before"},
+	{used_later, GUARD_REFUSE, "clock: the command is from before"},
 	{no_model, GUARD_GONE, ""},
 	{removing, GUARD_WAIT, "under way"},
 	{root_refuses, GUARD_REFUSE, "root: report_only is set"},
