@@ -136,7 +136,7 @@ static bool has_twin(const struct planning *p, size_t model)
 
 	model_name_identity(ours, p->node->models[model].name);
 	for (size_t i = 0; i < p->node->model_total; i++) {
-		if (i == model || p->candidates[i].chosen ||
+		if (i == model || p->candidates[i].chosen || p->node->models[i].going ||
 		    p->candidates[i].spared == SPARE_PENDING)
 			continue;
 		model_name_identity(other, p->node->models[i].name);
