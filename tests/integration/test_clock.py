@@ -152,3 +152,13 @@ def test_order_from_before_a_jump_back(cluster, clock, root):
     # What is asked for on the new clock is done.
     wait_until(lambda: idle_ms(cluster, name) >= 0, what="it is told anew")
     assert cluster.evict(name)["outcome"] == "deleted"
+
+
+def test_leader_that_died_before_a_jump_back(cluster, clock):
+    """Its lease does not last until that time comes again."""
+    leader = cluster.coordinator(lease="60s")
+    follower = cluster.coordinator("c2", lease="1s", start=False).start()
+    wait_until(lambda: follower.status()["leader"]["id"], what="it knows who leads")
+    leader.kill9()
+    clock.jump(-HOUR_MS)
+    wait_until(lambda: 0 < cluster.db.pttl("larder:leader") <= 60_000, what="the lease is short")
