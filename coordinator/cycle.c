@@ -137,11 +137,10 @@ static void on_batch_done(struct issue_batch *batch, void *arg)
 			continue;
 		}
 		cy->result->not_issued++;
-		if (cy->c->copies != NULL)
-			copies_give_back(cy->c->copies, batch->node, item->model);
 		log_info("-evict-not-sent", LOG_STR("node", batch->node),
 			 LOG_STR("model", item->model), LOG_STR("outcome", item->outcome));
 	}
+	issue_settle_copies(batch);
 	cy->batches--;
 	/* Otherwise it goes on when the answer is there, or the gap is over. */
 	if (cy->batches == 0 && !cy->reading && !evtimer_pending(cy->gap, NULL))

@@ -52,6 +52,32 @@ static void finish(struct issue_batch *batch)
 	free(batch);
 }
 
+/* One copy that a plan has taken and no command of this batch takes away. */
+static void settle_copy(struct coordinator *c, const char *node, const struct issue_item *item)
+{
+	bool stays = strcmp(item->outcome, "used") == 0 || strcmp(item->outcome, "held") == 0;
+
+	if (stays) {
+		/* Unless somebody has ordered it by hand meanwhile. */
+		if (ledger_state(c->ledger, node, item->model, clock_mono()) != LEDGER_OPEN)
+			copies_give_back(c->copies, node, item->model);
+	} else if (strcmp(item->outcome, "gone") == 0) {
+		copies_gone(c->copies, node, item->model);
+	} else if (strcmp(item->outcome, "pending") != 0) {
+		copies_drop(c->copies, node);
+	}
+}
+
+void issue_settle_copies(const struct issue_batch *batch)
+{
+	struct coordinator *c = batch->owner;
+
+	for (size_t i = 0; i < batch->count && c->copies != NULL; i++) {
+		if (strcmp(batch->items[i].outcome, "issued") != 0)
+			settle_copy(c, batch->node, &batch->items[i]);
+	}
+}
+
 static const char *outcome_word(const char *text)
 {
 	static const char *const words[] = {"issued", "used", "held", "pending", "gone"};

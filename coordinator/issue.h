@@ -49,4 +49,12 @@ void issue_batch_add(struct issue_batch *batch, const char *model, int64_t last_
  */
 void issue_send(struct issue_batch *batch);
 
+/*
+ * For a batch that is done, of a plan that has taken its models from the copies: what was not
+ * issued counts again only where it is known to stay. Another command under way for it keeps it
+ * taken; what is gone is gone; of a node that was not as the plan saw it no copy counts until it is
+ * read anew.
+ */
+void issue_settle_copies(const struct issue_batch *batch);
+
 #endif

@@ -13,6 +13,7 @@
 
 struct candidate {
 	enum spare_reason spared; /* SPARE_NONE: may be chosen */
+	size_t *staying;	  /* of all its instances; NULL: not counted */
 	bool chosen;
 	bool listed; /* already named in the plan, as victim or as spared */
 	enum evict_reason reason;
@@ -26,6 +27,13 @@ struct planning {
 	const struct cluster_node *node;
 	const struct limits *limits;
 	struct candidate *candidates; /* one per model */
+	size_t *staying;	      /* how many instances of a model stay; NULL: as above */
+};
+
+/* One of a model, which another root of the node may have too. */
+struct instance {
+	char *identity;
+	size_t model;
 };
 
 static const char *const spare_names[SPARE_COUNT] = {
@@ -129,21 +137,68 @@ static void list_spared(struct planning *p, size_t model, enum evict_reason rule
 	plan->spared[plan->spared_count++] = (struct plan_spared){p->index, model, rule, why};
 }
 
-/* Does the node hold another instance of the model, in another root, that stays? */
-static bool has_twin(const struct planning *p, size_t model)
+static int by_identity(const void *a, const void *b)
 {
-	char ours[MODEL_NAME_SIZE], other[MODEL_NAME_SIZE];
+	const struct instance *left = a, *right = b;
 
-	model_name_identity(ours, p->node->models[model].name);
-	for (size_t i = 0; i < p->node->model_total; i++) {
-		if (i == model || p->candidates[i].chosen ||
-		    p->candidates[i].spared == SPARE_PENDING)
-			continue;
-		model_name_identity(other, p->node->models[i].name);
-		if (strcmp(ours, other) == 0)
-			return true;
+	return strcmp(left->identity, right->identity);
+}
+
+static bool stays(const struct planning *p, size_t model)
+{
+	return !p->candidates[model].chosen && p->candidates[model].spared != SPARE_PENDING &&
+	       !p->node->models[model].going;
+}
+
+static void count_instances(struct planning *p, const struct instance *instances)
+{
+	for (size_t i = 0, first = 0; i < p->node->model_total; i++) {
+		if (strcmp(instances[i].identity, instances[first].identity) != 0)
+			first = i;
+		p->candidates[instances[i].model].staying = &p->staying[first];
+		p->staying[first] += stays(p, instances[i].model);
 	}
-	return false;
+}
+
+/* Once per node, when the first model may go. */
+static void find_twins(struct planning *p)
+{
+	size_t count = p->node->model_total;
+	struct instance *instances = xcalloc(count, sizeof(*instances));
+	char identity[MODEL_NAME_SIZE];
+
+	for (size_t i = 0; i < count; i++) {
+		model_name_identity(identity, p->node->models[i].name);
+		instances[i] = (struct instance){xstrdup(identity), i};
+	}
+	qsort(instances, count, sizeof(*instances), by_identity);
+	p->staying = xcalloc(count, sizeof(*p->staying));
+	count_instances(p, instances);
+	for (size_t i = 0; i < count; i++)
+		free(instances[i].identity);
+	free(instances);
+}
+
+static void set_chosen(struct planning *p, size_t model, bool chosen)
+{
+	struct candidate *candidate = &p->candidates[model];
+	bool stayed = stays(p, model);
+
+	candidate->chosen = candidate->listed = chosen;
+	if (candidate->staying == NULL || stays(p, model) == stayed)
+		return;
+	if (stayed)
+		*candidate->staying -= 1;
+	else
+		*candidate->staying += 1;
+}
+
+/* Does the node hold another instance of the model, in another root, that stays? */
+static bool has_twin(struct planning *p, size_t model)
+{
+	if (p->staying == NULL)
+		find_twins(p);
+	return *p->candidates[model].staying > (size_t)stays(p, model);
 }
 
 /*
@@ -177,7 +232,7 @@ static bool choose(struct planning *p, size_t model, enum evict_reason rule)
 		list_spared(p, model, rule, why);
 		return false;
 	}
-	candidate->chosen = candidate->listed = true;
+	set_chosen(p, model, true);
 	candidate->reason = rule;
 	return true;
 }
@@ -368,7 +423,7 @@ static void list_victims(struct planning *p)
 		if (!fits(p, bytes_of(model), &evictions, &sum)) {
 			if (p->in->copies != NULL && !has_twin(p, i))
 				copies_give_back(p->in->copies, p->node->name, model->name);
-			p->candidates[i].chosen = p->candidates[i].listed = false;
+			set_chosen(p, i, false);
 			list_spared(p, i, p->candidates[i].reason, SPARE_CAP);
 			continue;
 		}
@@ -399,6 +454,7 @@ static void plan_node(const struct policy_input *in, size_t index, struct plan *
 	}
 	list_victims(&p);
 	free(p.candidates);
+	free(p.staying);
 }
 
 void policy_plan(const struct policy_input *input, struct plan *plan)

@@ -7,6 +7,7 @@
 --       4 the least epoch to take  5 take it if it is free (1 or 0)
 -- Returns {"LEADER", epoch, now in ms} or {"FOLLOWER", id, address, ms left of its lease}
 local EPOCH_MAX = 2 ^ 53 - 2 -- the last one that Lua tells from its successor
+local LEASE_MAX = 60000 -- of any coordinator (setting lease), in ms
 
 -- Everything is read and checked first: there is no way back from a write.
 local function whole(text)
@@ -36,10 +37,11 @@ if leader[1] == id and whole(leader[2]) then
 end
 if leader[1] and leader[1] ~= id or not takes then
 	local left = redis.call('PTTL', KEYS[1])
-	if leader[1] and left == -1 and takes then
-		-- A lease without an end would be for ever: nobody renews it, or it would have one.
-		redis.call('PEXPIRE', KEYS[1], ARGV[3])
-		left = lease
+	if leader[1] and takes and (left == -1 or left > LEASE_MAX) then
+		-- One without an end would be for ever: nobody renews it, or it would have one. One that is
+		-- too long is from before Redis' clock went back: who still leads renews it before this ends.
+		left = left == -1 and lease or LEASE_MAX
+		redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left))
 	end
 	return {'FOLLOWER', leader[1] or '', leader[3] or '', string.format('%.0f', math.max(0, left))}
 end

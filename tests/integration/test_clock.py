@@ -243,3 +243,13 @@ def test_order_from_before_a_jump_back_without_a_link(cluster, clock, root):
     agent.process.signal(signal.SIGCONT)
     assert refused_for_the_clock(cluster, command)
     assert not agent.log_contains(JUMPED)
+
+
+def test_leader_that_died_before_a_jump_back(cluster, clock):
+    """Its lease does not last until that time comes again."""
+    leader = cluster.coordinator(lease="60s")
+    follower = cluster.coordinator("c2", lease="1s", start=False).start()
+    wait_until(lambda: follower.status()["leader"]["id"], what="it knows who leads")
+    leader.kill9()
+    clock.jump(-HOUR_MS)
+    wait_until(lambda: 0 < cluster.db.pttl("larder:leader") <= 60_000, what="the lease is short")

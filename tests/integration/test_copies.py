@@ -150,6 +150,57 @@ def test_lost_answer_to_a_command(cluster):
     assert twins.left() == {"n1": set(), "n2": {"a"}}
 
 
+@contextlib.contextmanager
+def planned_for_n1(twins, proxy):
+    """A cycle has planned for n1 and read nothing else since; what happens here comes in between."""
+    twins.leader.reload(dry_run=False)
+    before = len(twins.leader.status()["cycles"])
+    with proxy.requests_held(b"time_threshold"):
+        assert twins.leader.http.post("/v1/cycles").status == 202
+        proxy.wait_held()
+        yield
+    wait_until(lambda: len(twins.leader.status()["cycles"]) > before, what="the cycle ends")
+    assert twins.leader.status()["cycles"][0]["issued"] == 0
+
+
+def test_order_by_hand_that_comes_before_the_cycles(cluster):
+    """The cycle's own is not issued; the copy is going nevertheless."""
+    proxy = cluster.proxy()
+    twins = Twins(cluster, url=proxy.url, lease="60s", redis={"command_timeout": "30s"})
+    db, name = cluster.db, twins.names["a"]
+    with twins.stopped("n1"):
+        with planned_for_n1(twins, proxy):
+            seen = int(db.zscore("larder:{n1}:lru", name))
+            generation = db.hget("larder:{n1}:size", name).split()[1]
+            ends = (db.time()[0] + 60) * 1000
+            epoch = db.get("larder:epoch")
+            db.hset("larder:{n1}:cmd", name, f"a1 {seen} {generation} {ends} {epoch} manual")
+        result = twins.leader.demand_cycle()
+        assert (result["planned"], result["spared"]) == ({}, {"pending": 1, "last_copy": 1})
+    wait_until(lambda: twins.command("n1") is None, what="n1 has answered")
+    assert twins.left() == {"n1": set(), "n2": {"a"}}
+
+
+def test_copy_that_goes_before_its_command_comes(cluster):
+    """Not by Larder: it does not count again, for what the rest of the cycle may decide."""
+    proxy = cluster.proxy()
+    twins = Twins(cluster, url=proxy.url, lease="60s", redis={"command_timeout": "30s"})
+    db, name = cluster.db, twins.names["a"]
+    for i in range(20):  # as many as are read whole at once: n2 comes after them
+        node, other = f"larder:{{n1-{i}}}", f"hf:acme/other-{i}@{'b' * 12}"
+        db.hset(node, mapping={"inc": "aa", "hb": db.time()[0] * 1000, "inv": 1, "n": 1})
+        db.zadd(f"{node}:lru", {other: 1000})
+        db.hset(f"{node}:size", other, "10 ab open")
+        db.sadd("larder:nodes", f"n1-{i}")
+    with twins.stopped("n1"), twins.stopped("n2"):
+        with planned_for_n1(twins, proxy):
+            db.zrem("larder:{n1}:lru", name)
+            db.hdel("larder:{n1}:size", name)
+            db.hincrby("larder:{n1}", "inv", 1)
+        assert twins.command("n2") is None
+    assert twins.left()["n2"] == {"a"}
+
+
 def test_removal_that_outlives_its_deadline(cluster):
     """The agent has begun in time: its copy is going, though the command is void."""
     hooks = cluster.directory / "hooks"

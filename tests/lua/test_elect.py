@@ -146,6 +146,18 @@ def test_a_lease_without_an_end_gets_one(db, cluster):
     assert take(cluster, "c2") > first
 
 
+@pytest.mark.parametrize("left", [LEASE + 5_000, 3_600_000, 10**15])
+def test_a_lease_from_before_the_clock_went_back(db, cluster, left):
+    """It ends soon, and not before the one who has it, if it lives, renews it."""
+    first = take(cluster, "c1", lease=LEASE)
+    db.pexpire(cluster.leader, left)
+    assert cluster.elect("c2", lease=1000, takes=0)[3] != str(LEASE)
+    assert db.pttl(cluster.leader) > LEASE
+    assert cluster.elect("c2", lease=1000) == ["FOLLOWER", "c1", "http://c1:1", str(LEASE)]
+    assert LEASE - 10_000 < db.pttl(cluster.leader) <= LEASE
+    assert take(cluster, "c1", lease=LEASE) == first
+
+
 def test_a_hash_without_an_id_is_no_leader(db, cluster):
     db.hset(cluster.leader, mapping={"epoch": "5", "address": "x"})
     take(cluster, "c1")
