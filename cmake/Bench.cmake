@@ -16,7 +16,8 @@ endfunction()
 larder_benchmark(selection SOURCES tests/bench/agents.c tests/bench/coord.c tests/bench/rival.c
 	LIBRARIES larder_agent_parts larder_coordinator_parts OPTIONS -Wl,--wrap=event_add)
 
-larder_benchmark(beat SOURCES tests/bench/agents.c LIBRARIES larder_agent_parts)
+larder_benchmark(beat SOURCES tests/bench/agents.c LIBRARIES larder_agent_parts
+	OPTIONS -Wl,--wrap=journal_note_use -Wl,--wrap=journal_id -Wl,--wrap=journal_receipts)
 
 # The worker of agent/worker.c is replaced by one without a disk; what the agents hear and what
 # Redis has taken is looked at in passing.
