@@ -64,9 +64,9 @@ struct cluster_node {
 	char version[24];
 	int64_t since_ms, downloading, error, bytes;
 	int64_t deleted, gone, refused, failed,
-		freed_bytes; /* commands since it registered first */
+		freed_bytes;	/* commands since it registered first */
 	int64_t clock_ahead_ms; /* its clock, compared with Redis' */
-	int64_t refaults;    /* of these, models that came back soon */
+	int64_t refaults;	/* of these, models that came back soon */
 };
 
 struct cluster {

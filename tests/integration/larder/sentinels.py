@@ -10,7 +10,7 @@ from larder.redis_server import PROGRAM, RedisServer, free_port
 from larder.wait import wait_until
 
 MASTER = "larder-main"
-DOWN_AFTER_MS = 1000
+DOWN_AFTER_MS = 500
 QUORUM = 2
 
 
@@ -38,7 +38,7 @@ class Sentinel:
                     *("bind 127.0.0.1", f"dir {self.directory}"),
                     f"sentinel monitor {MASTER} 127.0.0.1 {master.port} {QUORUM}",
                     f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
-                    f"sentinel failover-timeout {MASTER} 5000",
+                    f"sentinel failover-timeout {MASTER} 2000",
                     *lines,
                     "",
                 ]
@@ -66,7 +66,9 @@ class Sentinels:
         self.password = password
         self.tls = tls
         tls_of_all = tls_lines(tls) if tls else []
-        extra = [*extra, *(word for line in tls_of_all for word in f"--{line}".split())]
+        # Else each synchronization waits five seconds for other replicas.
+        extra = [*extra, "--repl-diskless-sync-delay", "0"]
+        extra += (word for line in tls_of_all for word in f"--{line}".split())
         self.servers = [cluster.redis_server(extra=extra, tls=bool(tls)) for _ in range(2)]
         self.servers[1].client().replicaof("127.0.0.1", self.servers[0].port)
         # What a test reads in Redis, it reads in the present master.
