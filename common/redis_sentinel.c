@@ -177,6 +177,7 @@ static struct redis_sentinel *new_sentinel(const struct redis_link_target *targe
 	struct redis_sentinel *s = xcalloc(1, sizeof(*s));
 
 	s->url = target->url;
+	s->asking = true; /* as soon as it is connected */
 	/* Not all agents at the same one. */
 	s->next = clock_random((uint32_t)s->url.sentinel_count);
 	s->question[0] = "SENTINEL";

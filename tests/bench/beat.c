@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/beat.h"
 #include "agent/message.h"
 #include "common/log.h"
 #include "common/redis_link.h"
@@ -86,6 +87,13 @@ size_t __wrap_journal_receipts(struct journal *journal, struct receipt *out, siz
 	(void)journal;
 	(void)out;
 	(void)max;
+	return 0;
+}
+
+/* Nor is there a beat that knows Redis' clock: a node's own is told as unknown. */
+int64_t beat_redis_now(const struct beat *b)
+{
+	(void)b;
 	return 0;
 }
 

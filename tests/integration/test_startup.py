@@ -44,7 +44,8 @@ def test_password_does_not_stand_in_the_address(coordinator):
 
 def test_secrets_are_no_flags(coordinator, agent):
     for program in (coordinator, agent):
-        for flag in (f"--redis-password={PASSWORD}", f"--http-token={PASSWORD}"):
+        for key in ("redis-password", "redis-sentinel-password", "http-token"):
+            flag = f"--{key}={PASSWORD}"
             code, out, err = program.run(flag)
             assert (code, out) == (USAGE, "") and "unknown argument" in err
             assert PASSWORD not in err
@@ -58,6 +59,21 @@ def test_secrets_are_not_printed(coordinator):
         assert PASSWORD not in out + err and SECRET_TOKEN not in out + err
     said = coordinator.write({"redis": {"password_file": "/x"}}).refused(env=env)
     assert "LARDER_REDIS_PASSWORD and redis.password_file are both set" in said
+
+
+def test_what_the_sentinels_ask_for(coordinator):
+    url = "redis+sentinel://a,b:7/main"
+    env = {"LARDER_REDIS_SENTINEL_PASSWORD": PASSWORD}
+    said = coordinator.write({"redis": {"url": "redis://a"}}).refused(env=env)
+    assert "redis.url is no redis+sentinel://" in said and PASSWORD not in said
+    said = coordinator.write({"redis": {"url": url, "sentinel": {"user": "u"}}}).refused()
+    assert "redis.sentinel.user is set, and no password for it" in said
+    both = {"redis": {"url": url, "sentinel": {"password_file": "/x"}}}
+    said = coordinator.write(both).refused(env=env)
+    assert "LARDER_REDIS_SENTINEL_PASSWORD and redis.sentinel.password_file are both set" in said
+    coordinator.write({"redis": {"url": url, "sentinel": {"user": "u"}}})
+    code, out, err = coordinator.run("--print-config", env=env)
+    assert code == GOOD and url in out and PASSWORD not in out + err
 
 
 @pytest.mark.parametrize("how", ["variable", "file"])

@@ -10,7 +10,7 @@ from larder.redis_server import PROGRAM, RedisServer, free_port
 from larder.wait import wait_until
 
 MASTER = "larder-main"
-DOWN_AFTER_MS = 1000
+DOWN_AFTER_MS = 500
 QUORUM = 2
 
 
@@ -31,7 +31,7 @@ class Sentinel:
                     *("bind 127.0.0.1", f"dir {self.directory}"),
                     f"sentinel monitor {MASTER} 127.0.0.1 {master.port} {QUORUM}",
                     f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
-                    f"sentinel failover-timeout {MASTER} 5000",
+                    f"sentinel failover-timeout {MASTER} 2000",
                     *lines,
                     "",
                 ]
@@ -59,6 +59,8 @@ class Sentinels:
         self.password = password
         self.tls = tls
         files, lines = None, list(lines)
+        # Else each synchronization waits five seconds for other replicas.
+        extra = [*extra, "--repl-diskless-sync-delay", "0"]
         if tls:
             files = (*tls.issue("IP:127.0.0.1"), tls.ca)
             extra = [*extra, *(word for line in MUTUAL for word in f"--{line}".split())]
