@@ -252,7 +252,12 @@ static void got_registered(const redisReply *reply, const char *why, void *arg)
 	} else if (answered(reply, "CLOCK")) {
 		said_lost(said);
 		note_jump(b);
-		register_again(b, clock_jumped);
+		/* At once, and once: all calls of a registration may be answered so. */
+		if (strcmp(said->incarnation, b->incarnation) == 0 &&
+		    (b->state != BEAT_REGISTERING || b->register_due.ms != 0)) {
+			b->register_due.ms = 0;
+			register_again(b, clock_jumped);
+		}
 	} else {
 		said_lost(said);
 		refused(b, "-register", reply, why);

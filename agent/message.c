@@ -132,14 +132,15 @@ static void say_model(struct redis_args *args, struct said *said, struct model *
 static void add_fields(struct redis_args *args, const struct said *said, bool version);
 
 /* Starts a call of register.lua; the caller adds models and then those that are gone. */
-static void start_register(struct redis_args *args, const struct said *said,
-			   const char *incarnation, bool first, bool last)
+static void start_register(struct redis_args *args, struct said *said, const char *incarnation,
+			   bool first, bool last)
 {
 	static const enum node_key keys[] = {KEY_STATE, KEY_LRU,	KEY_SIZE_GEN, KEY_STATUS,
 					     KEY_HOLD,	KEY_LRU_BEFORE, KEY_HOLDERS};
 
 	redis_script_start(args, &script_register, ARRAY_SIZE(keys));
 	add_keys(args, said->agent, keys, ARRAY_SIZE(keys));
+	snprintf(said->incarnation, sizeof(said->incarnation), "%s", incarnation);
 	redis_args_add(args, incarnation);
 	redis_args_add(args, first ? "1" : "0");
 	redis_args_add(args, last ? "1" : "0");

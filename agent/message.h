@@ -19,6 +19,7 @@ struct beat;
 /* What a message said, until its answer comes. Models may go meanwhile, so by name. */
 struct said {
 	struct beat *beat;
+	char incarnation[9]; /* of a call of register.lua: under which it was said */
 	struct agent *agent;
 	struct said_use {
 		char *model;

@@ -6,7 +6,7 @@
 -- before is kept where it is later. An error has changed nothing.
 --
 -- When Redis' clock has jumped, all that it knew is on another clock: a whole registration takes it
--- along when the jump was forward, and for just used when it was back.
+-- along with its first call when the jump was forward, and for just used when it was back.
 --
 -- KEYS  1 larder:{N}  2 larder:{N}:lru  3 larder:{N}:size  4 larder:{N}:state  5 larder:{N}:hold
 --       6 larder:{N}:lru:before (exists only during a registration)  7 larder:{N}:holders
@@ -22,6 +22,7 @@ local SAME_USE_MS = 1000 -- an age that was rounded on its way does not count as
 local FIELDS_MAX = 3000 -- unpack takes less than 8,000 values
 local NUMBER_MAX = 2 ^ 63
 local JUMP_MS = 60000
+local ZADD_MODELS = 1000
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -79,11 +80,25 @@ if not first then
 	redis.call('HLEN', KEYS[7])
 end
 
+-- To be called once after a jump: what is moved twice would look younger than it is.
+local function move_uses_before(ms)
+	local list = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', '+inf', 'WITHSCORES')
+	for i = 2, #list, 2 do
+		list[i - 1], list[i] = string.format('%.0f', math.min(now, tonumber(list[i]) + ms)), list[i - 1]
+	end
+	for i = 1, #list, 2 * ZADD_MODELS do
+		redis.call('ZADD', KEYS[6], unpack(list, i, math.min(#list, i + 2 * ZADD_MODELS - 1)))
+	end
+end
+
 redis.call('HSET', KEYS[1], unpack(fields))
 if first then
 	redis.call('HSET', KEYS[1], 'inc', ARGV[1], 'loading', '1', 'since', now_text)
 	if known > 0 then
 		redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[2], 'AGGREGATE', 'MAX')
+	end
+	if jump > 0 then
+		move_uses_before(jump)
 	end
 	redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
 	for key, kind in pairs({[KEYS[5]] = 'zset', [KEYS[7]] = 'hash'}) do
@@ -99,7 +114,7 @@ for _, new in ipairs(found) do
 		local score = now - new.age
 		local before = redis.call('ZSCORE', KEYS[6], new.model) or
 			redis.call('ZSCORE', KEYS[2], new.model)
-		before = math.min(now, tonumber(before or 0) + math.max(0, jump))
+		before = math.min(now, tonumber(before or 0))
 		if before > score - SAME_USE_MS then
 			score = before
 		end

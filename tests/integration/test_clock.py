@@ -60,7 +60,11 @@ def live(coordinator):
 
 
 def redis_knows(cluster, *models):
-    wait_until(lambda: all(idle_ms(cluster, m) for m in models), what=f"Redis knows {models}")
+    wait_until(
+        lambda: cluster.db.zcard("larder:{n1}:lru") >= len(models)
+        and all(idle_ms(cluster, m) for m in models),
+        what=f"Redis knows {models[:5]}",
+    )
 
 
 def test_jump_forward(cluster, clock, root):
@@ -97,6 +101,29 @@ def test_jump_forward_of_a_node_that_sleeps(cluster, clock, root, directory):
     wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="it is awake")
     assert idle_ms(cluster, slow, "n2") < 2 * HOUR_MS
     assert coordinator.demand_cycle()["planned"] == {}
+    assert coordinator.evictions() == []
+
+
+def test_jump_forward_takes_along_what_redis_knows(cluster, clock, root):
+    """Of more models than one call of the registration holds."""
+    cache = Cache(root, age=30 * DAY_MS // 1000)
+    names = [cache.model(f"acme/m{i}") for i in range(501)]
+    agent, coordinator = cluster.pair(root, policy=OLD)
+    coordinator.reload(enabled=False)
+    redis_knows(cluster, *names)
+    used = redis_ms(cluster) - HOUR_MS
+    cluster.db.zadd("larder:{n1}:lru", {name: used for name in names})
+    clock.jump(JUMP_MS)
+    agent.wait_log(JUMPED)
+    wait_until(
+        lambda: cluster.db.zcard("larder:{n1}:lru") == 501
+        and cluster.db.hget("larder:{n1}", "loading") is None
+        and live(coordinator) == {"n1"},
+        what="it is told anew",
+    )
+    scores = cluster.db.zrange("larder:{n1}:lru", 0, -1, withscores=True)
+    now = redis_ms(cluster)
+    assert all(HOUR_MS <= now - score < 2 * HOUR_MS for _, score in scores)
     assert coordinator.evictions() == []
 
 

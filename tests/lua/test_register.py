@@ -235,6 +235,31 @@ def test_a_jump_forward_takes_along_what_was_known(db, node):
     assert idle[B] == 2 * DAY
 
 
+def test_a_jump_forward_takes_along_more_than_one_call_holds(db, node):
+    """All calls go out together, with the clock of before: those after the first are refused."""
+    models = names(1200)
+    node.register_whole([Found(m, HOUR) for m in models])
+    db.zadd(node.lru, {m: node.score(m) - 8 * DAY for m in models})
+    found = [Found(m, 9 * DAY) for m in models]
+    heard = clock(db) - 8 * DAY
+    assert node.register(found[:500], first=True, last=False, heard=heard)[0] == "OK"
+    assert node.register(found[500:1000], last=False, heard=heard) == ["CLOCK"]
+    assert node.register(found[1000:], heard=heard) == ["CLOCK"]
+    node.inc = "another"
+    now = node.register_whole(found, heard=clock(db))
+    assert len(node.scores()) == 1200
+    assert all(HOUR <= now - score < HOUR + 60_000 for score in node.scores().values())
+
+
+def test_a_jump_forward_takes_no_strange_time_along(db, node):
+    """What somebody wrote there, or what a jump back has left in the future."""
+    node.register([Found(A, HOUR), Found(B, HOUR), Found(C, HOUR)], first=True)
+    db.zadd(node.lru, {A: "+inf", B: "-inf", C: clock(db) - DAY})
+    now = int(node.register([Found(m, 9 * DAY) for m in (A, B, C)], first=True,
+                            heard=clock(db) - 8 * DAY)[1])
+    assert node.scores() == {A: now, B: now - 9 * DAY, C: now}
+
+
 def test_a_jump_back_lets_nothing_look_older(db, node):
     node.register([Found(A, HOUR), Found(B, 9 * DAY)], first=True)
     db.zadd(node.lru, {m: node.score(m) + 8 * DAY for m in (A, B)})
