@@ -179,6 +179,20 @@ def test_jump_back(cluster, clock, root, directory):
     wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="both are alive")
 
 
+def test_small_jump_back(cluster, clock, root, directory):
+    """A heartbeat of before is in the future, if only by seconds: its node is silent."""
+    other = directory / "other"
+    coordinator = cluster.coordinator()
+    cluster.agent(root).wait_ready()
+    silent = cluster.agent(other, name="n2").wait_ready()
+    coordinator.wait_sees("n1", "n2")
+    silent.process.signal(signal.SIGSTOP)
+    clock.jump(-50_000)
+    wait_until(lambda: live(coordinator) == {"n1"}, what="one node is alive")
+    silent.process.signal(signal.SIGCONT)
+    wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="both are alive")
+
+
 def told_anew(cluster):
     """Has a beat come since the registration? What was ordered before it is refused."""
     return cluster.db.hget("larder:{n1}", "hb") > cluster.db.hget("larder:{n1}", "since")
