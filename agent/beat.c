@@ -178,6 +178,8 @@ static void got_pins(const redisReply *reply, const char *why, void *arg)
 		if (pins_add(&pins, glob, reply->element[i + 1]->str, &err) != 0)
 			log_warn("-pin", LOG_STR("glob", glob), LOG_STR("reason", err.text));
 	}
+	if (b->redis_ms != 0)
+		pins_settle(&pins, beat_redis_now(b), clock_wall_ms());
 	pins_free(&agent->pins);
 	agent->pins = pins;
 	HASH_ITER (hh, agent->inventory.models, model, next) {

@@ -1,8 +1,10 @@
 /* /v1/pins: list, add, remove. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/duration.h"
 #include "common/glob.h"
 #include "common/json_doc.h"
@@ -132,13 +134,13 @@ static const char *short_text(const cJSON *body, const char *key)
 	return item->valuestring;
 }
 
-/* "ttl": a duration, seconds, or null; milliseconds as text, "" for ever. */
-static int parse_ttl(const cJSON *body, char *buf, size_t size, struct err *err)
+/* "ttl": a duration, seconds, or null; milliseconds, 0 for ever. */
+static int parse_ttl(const cJSON *body, int64_t *ttl_ms, struct err *err)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(body, "ttl");
 	struct duration d = {0};
 
-	buf[0] = '\0';
+	*ttl_ms = 0;
 	if (item == NULL || cJSON_IsNull(item))
 		return 0;
 	if (cJSON_IsString(item)) {
@@ -149,7 +151,7 @@ static int parse_ttl(const cJSON *body, char *buf, size_t size, struct err *err)
 	}
 	if (duration_ms(d) < 1000 || duration_ms(d) > INT64_C(3153600000000))
 		return err_set(err, "ttl: allowed is 1s to 100 years");
-	snprintf(buf, size, "%" PRId64, duration_ms(d));
+	*ttl_ms = duration_ms(d);
 	return 0;
 }
 
@@ -175,28 +177,37 @@ static int check_body(const cJSON *body, struct err *err)
 	return 0;
 }
 
+static void add(struct coordinator *c, struct http_request *req, const cJSON *body, int64_t ttl_ms)
+{
+	const char *glob = cJSON_GetObjectItemCaseSensitive(body, "glob")->valuestring;
+	struct pin pin = {
+		.by = (char *)short_text(body, "by"),
+		.why = (char *)short_text(body, "why"),
+		.ttl_ms = ttl_ms,
+		.made_wall_ms = clock_wall_ms(),
+	};
+	char *members = pins_members(&pin);
+	char how_long[24] = "";
+
+	if (ttl_ms > 0)
+		snprintf(how_long, sizeof(how_long), "%" PRId64, ttl_ms);
+	call_script(c, req, glob, how_long, members);
+	free(members);
+}
+
 void api_post_pins(struct http_request *req, void *arg)
 {
 	struct coordinator *c = arg;
-	cJSON *body = http_request_json(req), *members;
-	char ttl[24];
-	char *text;
+	cJSON *body = http_request_json(req);
+	int64_t ttl_ms;
 	struct err err;
 
 	if (body == NULL)
 		return;
-	if (check_body(body, &err) != 0 || parse_ttl(body, ttl, sizeof(ttl), &err) != 0) {
+	if (check_body(body, &err) != 0 || parse_ttl(body, &ttl_ms, &err) != 0) {
 		http_reply_error(req, 400, "%s", err.text);
 	} else if (api_needs_redis(c, req)) {
-		members = cJSON_CreateObject();
-		cJSON_AddStringToObject(members, "by", short_text(body, "by"));
-		cJSON_AddStringToObject(members, "why", short_text(body, "why"));
-		text = cJSON_PrintUnformatted(members);
-		text[strlen(text) - 1] = '\0'; /* the members without their braces */
-		call_script(c, req, cJSON_GetObjectItemCaseSensitive(body, "glob")->valuestring,
-			    ttl, text + 1);
-		cJSON_free(text);
-		cJSON_Delete(members);
+		add(c, req, body, ttl_ms);
 	}
 	cJSON_Delete(body);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/model_name.h"
@@ -18,23 +19,31 @@ static bool is_text(const redisReply *reply)
 
 /* ---- the clock ---- */
 
+static const char clock_unreadable[] = "Redis' clock cannot be read";
+
 struct asking_clock {
 	void (*done)(int64_t now_ms, const char *why, void *arg);
 	void *arg;
 };
 
+/* 0 when it is none. */
+static int64_t time_in(const redisReply *reply)
+{
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    !is_text(reply->element[0]) || !is_text(reply->element[1]))
+		return 0;
+	return strtoll(reply->element[0]->str, NULL, 10) * 1000 +
+	       strtoll(reply->element[1]->str, NULL, 10) / 1000;
+}
+
 static void got_clock(const redisReply *reply, const char *why, void *arg)
 {
 	struct asking_clock *ask = arg;
-	int64_t now_ms = 0;
+	int64_t now_ms = time_in(reply);
 
-	if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-	    is_text(reply->element[0]) && is_text(reply->element[1]))
-		now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 +
-			 strtoll(reply->element[1]->str, NULL, 10) / 1000;
-	else if (reply != NULL)
-		why = "Redis' clock cannot be read";
-	ask->done(now_ms, now_ms > 0 ? NULL : why, ask->arg);
+	if (reply != NULL)
+		why = now_ms > 0 ? NULL : clock_unreadable;
+	ask->done(now_ms, why, ask->arg);
 	free(ask);
 }
 
@@ -54,9 +63,18 @@ void lookup_clock(struct redis_link *link, void (*done)(int64_t now_ms, const ch
 
 struct asking_pins {
 	struct pins *pins;
+	int64_t now_ms; /* Redis' clock; 0: it cannot be read */
 	void (*done)(const char *why, void *arg);
 	void *arg;
 };
+
+static void got_clock_for_pins(const redisReply *reply, const char *why, void *arg)
+{
+	struct asking_pins *ask = arg;
+
+	(void)why; /* what follows comes to nothing too */
+	ask->now_ms = time_in(reply);
+}
 
 static void got_pins(const redisReply *reply, const char *why, void *arg)
 {
@@ -65,12 +83,16 @@ static void got_pins(const redisReply *reply, const char *why, void *arg)
 
 	if (reply != NULL && reply->type != REDIS_REPLY_ARRAY)
 		why = "the pins cannot be read";
+	else if (reply != NULL && ask->now_ms == 0)
+		why = clock_unreadable;
 	for (size_t i = 0; why == NULL && i + 1 < reply->elements; i += 2) {
 		if (pins_add(ask->pins, reply->element[i]->str, reply->element[i + 1]->str, &err) !=
 		    0)
 			log_warn("-pin", LOG_STR("glob", reply->element[i]->str),
 				 LOG_STR("reason", err.text));
 	}
+	if (why == NULL)
+		pins_settle(ask->pins, ask->now_ms, clock_wall_ms());
 	ask->done(why, ask->arg);
 	free(ask);
 }
@@ -82,7 +104,9 @@ void lookup_pins(struct redis_link *link, const char *prefix, struct pins *pins,
 	struct redis_args args = {0};
 	char key[KEY_SIZE];
 
-	*ask = (struct asking_pins){pins, done, arg};
+	*ask = (struct asking_pins){.pins = pins, .done = done, .arg = arg};
+	redis_args_start(&args, "TIME");
+	redis_link_command(link, &args, got_clock_for_pins, ask);
 	redis_args_start(&args, "HGETALL");
 	redis_args_add(&args, key_cluster(key, prefix, KEY_PINS));
 	redis_link_command(link, &args, got_pins, ask);

@@ -15,8 +15,8 @@ void lookup_clock(struct redis_link *link, void (*done)(int64_t now_ms, const ch
 		  void *arg);
 
 /*
- * Adds all pins to `pins`, which must outlive the call. One that cannot be read is complained about
- * in the log, and holds where its glob is one.
+ * Adds all pins to `pins`, which must outlive the call, and settles them. One that cannot be read
+ * is complained about in the log, and holds where its glob is one.
  */
 void lookup_pins(struct redis_link *link, const char *prefix, struct pins *pins,
 		 void (*done)(const char *why, void *arg), void *arg);

@@ -12,6 +12,8 @@
 #include "common/xmem.h"
 
 #define NUMBER_MAX (INT64_C(1) << 53)
+/* So much later than our idea of Redis' clock a heartbeat may be: that is late by one answer. */
+#define HEARTBEAT_AHEAD_MS 5000
 
 enum part {
 	PART_STATE,
@@ -26,6 +28,7 @@ enum part {
 
 struct reading {
 	struct snapshot want;
+	struct mono began;
 	struct cluster cluster;
 	struct redis_args args;
 	size_t waiting; /* replies to come, and one while they are sent */
@@ -118,10 +121,11 @@ static void set_state(struct cluster_node *node, const char *key, const redisRep
 
 static void finish_state(struct reading *rd, struct cluster_node *node)
 {
-	int64_t age = rd->want.now_ms - node->heartbeat_ms, most = rd->want.node_timeout_ms;
+	int64_t age = rd->want.now_ms - node->heartbeat_ms;
+	int64_t ahead = HEARTBEAT_AHEAD_MS + mono_since(rd->began, clock_mono());
 
 	/* One from the future was before Redis' clock was set back. */
-	node->live = node->heartbeat_ms > 0 && age < most && age > -CLOCK_JUMP_MS;
+	node->live = node->heartbeat_ms > 0 && age < rd->want.node_timeout_ms && age > -ahead;
 }
 
 static bool reads_all_fields(const struct reading *rd)
@@ -439,6 +443,7 @@ void snapshot_read(const struct snapshot *snapshot)
 	struct reading *rd = xcalloc(1, sizeof(*rd));
 
 	rd->want = *snapshot;
+	rd->began = clock_mono();
 	cluster_init(&rd->cluster, snapshot->count);
 	rd->slots = xcalloc(snapshot->count * PARTS, sizeof(*rd->slots));
 	rd->waiting = 1;

@@ -82,7 +82,7 @@ end
 
 -- To be called once after a jump: what is moved twice would look younger than it is.
 local function move_uses_before(ms)
-	local list = redis.call('ZRANGE', KEYS[6], 0, -1, 'WITHSCORES')
+	local list = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', '+inf', 'WITHSCORES')
 	for i = 2, #list, 2 do
 		list[i - 1], list[i] = string.format('%.0f', math.min(now, tonumber(list[i]) + ms)), list[i - 1]
 	end

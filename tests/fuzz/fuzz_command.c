@@ -111,6 +111,10 @@ static void read_pin(char *text)
 		REQUIRE((pin != NULL) == (matches && pins.list[0].until_ms == 0));
 		if (rc != 0)
 			REQUIRE(pins.list[0].until_ms == 0);
+		pins_settle(&pins, INT64_C(1795429264051), INT64_C(1795429263000));
+		/* It only ever holds for longer. */
+		if (pin != NULL)
+			REQUIRE(pins.list[0].until_ms == 0);
 	}
 	pins_free(&pins);
 }

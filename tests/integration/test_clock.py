@@ -59,6 +59,21 @@ def live(coordinator):
     return {n["node"] for n in coordinator.http.get_json("/v1/nodes")["nodes"] if n["live"]}
 
 
+def told_anew(cluster):
+    """Has a beat come since the registration? What was ordered before it is refused."""
+    return cluster.db.hget("larder:{n1}", "hb") > cluster.db.hget("larder:{n1}", "since")
+
+
+def order_unasked(cluster, model):
+    """What a leader would order who knows nothing of pins."""
+    db = cluster.db
+    generation = db.hget("larder:{n1}:size", model).split(" ")[1]
+    seen = int(db.zscore("larder:{n1}:lru", model))
+    fields = ("0123456789abcdef", seen, generation, redis_ms(cluster) + HOUR_MS,
+              db.get("larder:epoch"), "manual")
+    db.hset("larder:{n1}:cmd", model, " ".join(str(f) for f in fields))
+
+
 def redis_knows(cluster, *models):
     wait_until(
         lambda: cluster.db.zcard("larder:{n1}:lru") >= len(models)
@@ -157,6 +172,24 @@ def test_jump_forward_while_the_agent_is_down(cluster, clock, root):
     assert coordinator.demand_cycle()["planned"] == {}
 
 
+def test_jump_forward_ends_no_pin(cluster, clock, root):
+    name = Cache(root, age=30 * DAY_MS // 1000).model("acme/llama")
+    coordinator = cluster.coordinator(policy=OLD)
+    pin = {"glob": name, "by": "ann", "why": "launch", "ttl": "5d"}
+    assert coordinator.http.post("/v1/pins", pin).status == 200
+    agent = cluster.agent(root).wait_ready()
+    redis_knows(cluster, name)
+    assert coordinator.demand_cycle()["planned"] == {}
+    clock.jump(JUMP_MS)
+    agent.wait_log(JUMPED)
+    wait_until(lambda: told_anew(cluster) and live(coordinator) == {"n1"}, what="it is told anew")
+    assert coordinator.demand_cycle()["planned"] == {}
+    assert cluster.order(name)["outcome"] == "pinned"
+    order_unasked(cluster, name)
+    receipt = cluster.wait_receipt(name, "refused")
+    assert receipt["why"] == "pinned", receipt
+
+
 def test_jump_back(cluster, clock, root, directory):
     """Models do not wait until the clock has caught up; silent nodes do not count as alive."""
     cache, other = Cache(root, age=3600), directory / "other"
@@ -179,9 +212,18 @@ def test_jump_back(cluster, clock, root, directory):
     wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="both are alive")
 
 
-def told_anew(cluster):
-    """Has a beat come since the registration? What was ordered before it is refused."""
-    return cluster.db.hget("larder:{n1}", "hb") > cluster.db.hget("larder:{n1}", "since")
+def test_small_jump_back(cluster, clock, root, directory):
+    """A heartbeat of before is in the future, if only by seconds: its node is silent."""
+    other = directory / "other"
+    coordinator = cluster.coordinator()
+    cluster.agent(root).wait_ready()
+    silent = cluster.agent(other, name="n2").wait_ready()
+    coordinator.wait_sees("n1", "n2")
+    silent.process.signal(signal.SIGSTOP)
+    clock.jump(-50_000)
+    wait_until(lambda: live(coordinator) == {"n1"}, what="one node is alive")
+    silent.process.signal(signal.SIGCONT)
+    wait_until(lambda: live(coordinator) == {"n1", "n2"}, what="both are alive")
 
 
 def kill_connections(cluster, name):
