@@ -1,7 +1,11 @@
 """The audit trail has each outcome once, whoever leads."""
 
+import signal
+
 from larder.models import MODEL_BYTES, fill
 from larder.wait import stays, wait_until
+
+RESULTS_KEPT = 32
 
 
 def removal_under_way(cluster, root, lease="1s"):
@@ -82,3 +86,27 @@ def test_outcome_waits_while_redis_takes_no_more(cluster, root):
     wait_until(lambda: coordinator.evictions(id=command), what="the receipt is in the trail")
     wait_until(lambda: db.xlen("larder:{n1}:receipts") == 0, what="it is read")
     assert coordinator.process.log().count("event=+evicted") == 1
+
+
+def test_cycle_stands_there_though_many_came_after_it(cluster, root):
+    """Its commands wait for longer than results are kept."""
+    fill(root, {"a": 30})
+    coordinator = cluster.coordinator(node_timeout="1h")
+    agent = cluster.agent(root).wait_ready()
+    coordinator.wait_models(1)
+    agent.process.signal(signal.SIGSTOP)
+    try:
+        coordinator.reload(policy={"unused_threshold": "7d"})
+        for _ in range(RESULTS_KEPT + 2):
+            last = coordinator.status()["cycles"][0]["id"]
+            assert coordinator.http.post("/v1/cycles").status == 202
+            wait_until(lambda n=last: coordinator.status()["cycles"][0]["id"] > n, what="a cycle ends")
+        assert len(coordinator.status()["cycles"]) == RESULTS_KEPT
+    finally:
+        agent.process.signal(signal.SIGCONT)
+    coordinator.wait_log(r"event=\+cycle .*evicted=1")
+
+    def entries():
+        return [e["evicted"] for _, e in cluster.db.xrange("larder:log") if e["event"] == "cycle"]
+
+    wait_until(lambda: entries() == ["1"], what="it stands in the trail")
