@@ -25,6 +25,7 @@ struct coordinator {
 	char *redis_password;
 	struct redis_link_server server; /* what Redis said of itself last */
 	struct leader *leader;
+	int64_t epoch_led; /* the last one that was ours */
 	struct caution caution;
 	struct ledger *ledger;
 	struct copies *copies;
