@@ -132,6 +132,20 @@ def test_new_leader_that_may_not_read_the_trail(cluster, root):
     assert trail_ids(cluster) == [command]
 
 
+def test_trail_that_is_no_stream(cluster, root):
+    """What ends is known all the same, and stands there once somebody has taken the key away."""
+    _, gate, command = removal_under_way(cluster, root, lease="60s")
+    cluster.coordinators[0].stop()
+    cluster.db.set("larder:log", "x")
+    coordinator = cluster.coordinator("c2")
+    gate.open()
+    wait_until(lambda: coordinator.log_contains(r"event=\+evicted"), what="it is known")
+    wait_until(lambda: coordinator.log_contains(r"event=-trail node=n1 .*WRONGTYPE"), what="it is said")
+    cluster.db.delete("larder:log")
+    wait_until(lambda: trail_ids(cluster) == [command], what="the receipt is in the trail")
+    wait_until(lambda: cluster.db.xlen("larder:{n1}:receipts") == 0, what="it is read")
+
+
 def test_cycle_stands_there_though_many_came_after_it(cluster, root):
     """Its commands wait for longer than results are kept."""
     fill(root, {"a": 30})
