@@ -225,7 +225,8 @@ static int finish(const struct cli *cli, const struct options *o, const cJSON *m
 	code = judge(models, commands, o->wait);
 	if (!field_true(answer->tree, "truncated"))
 		return code;
-	cmd_note("more models match than one request may name; repeat it for the others");
+	cmd_note("more models match than one request may name; the rest needs narrower globs, or "
+		 "--node");
 	return EXIT_FAILURE;
 }
 

@@ -18,6 +18,8 @@
 #define COMMAND_TEXT_MAX   256
 /* Redis' scripts count epochs in floating point: the last one that they tell from the next. */
 #define COMMAND_EPOCH_MAX ((INT64_C(1) << 53) - 1)
+/* No clock leads here. A fence beyond is none, or leaders that follow it would come to the end. */
+#define COMMAND_EPOCH_FAR (INT64_C(1) << 52)
 
 enum evict_reason {
 	REASON_TIME_THRESHOLD,

@@ -14,7 +14,7 @@
 #include "coordinator/survey.h"
 
 #define LIST_MAX    100	  /* models or nodes in one request */
-#define MATCHES_MAX 10000 /* models that one request may evict */
+#define MATCHES_MAX 10000 /* models that one request may be about, evicted or not */
 
 struct manual {
 	struct http_request *req;

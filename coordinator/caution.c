@@ -23,11 +23,19 @@ void caution_clock(struct caution *caution, int64_t redis_ms, struct mono now)
 		int64_t theirs = redis_ms - caution->redis_ms;
 		int64_t drift = theirs - mono_since(caution->redis_at, now);
 
-		if (drift > CLOCK_JUMP_MS || drift < -CLOCK_JUMP_MS)
+		if (drift > CLOCK_JUMP_MS || drift < -CLOCK_JUMP_MS) {
 			caution_event(caution, "Redis' clock has jumped", now);
+			caution->jumped = true;
+			caution->jumped_at = now;
+		}
 	}
 	caution->redis_ms = redis_ms;
 	caution->redis_at = now;
+}
+
+bool caution_jumped_within(const struct caution *caution, int64_t ms, struct mono now)
+{
+	return caution->jumped && mono_since(caution->jumped_at, now) < ms;
 }
 
 void caution_alive(struct caution *caution, struct mono now)

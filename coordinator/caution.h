@@ -16,6 +16,8 @@ struct caution {
 	const char *why;
 	int64_t redis_ms; /* Redis' clock when it was seen last, and when that was */
 	struct mono redis_at;
+	bool jumped; /* Redis' clock has, at jumped_at the last time */
+	struct mono jumped_at;
 	struct mono alive_at;
 };
 
@@ -27,6 +29,9 @@ void caution_event(struct caution *caution, const char *why, struct mono now);
 
 /* Redis' clock was read. A jump against our own clock is an event. */
 void caution_clock(struct caution *caution, int64_t redis_ms, struct mono now);
+
+/* Has Redis' clock jumped within the last `ms`? What its times say of silence is not so then. */
+bool caution_jumped_within(const struct caution *caution, int64_t ms, struct mono now);
 
 /* Called at every tick: a gap between two of them means that the process was frozen. */
 void caution_alive(struct caution *caution, struct mono now);

@@ -29,6 +29,7 @@ struct coordinator {
 	struct redis_link_server server; /* what Redis said of itself last */
 	struct redis_check check;	 /* and what is wrong with that */
 	struct leader *leader;
+	int64_t epoch_led; /* the last one that was ours */
 	struct caution caution;
 	struct ledger *ledger;
 	struct copies *copies;

@@ -7,6 +7,7 @@
 
 #include "common/model_name.h"
 #include "common/xmem.h"
+#include "coordinator/cluster.h"
 
 struct entry {
 	char *identity; /* the name without its root */
@@ -300,4 +301,23 @@ void copies_gone(struct copies *copies, const char *node, const char *model)
 
 	if (copy != NULL && copy->taken)
 		remove_copy(copies, find_holder(copies, node), copy);
+}
+
+void copies_set_node(struct copies *copies, const struct cluster_node *node)
+{
+	const char **names;
+
+	if (!node->known || !node->live) {
+		copies_drop(copies, node->name);
+		return;
+	}
+	names = xcalloc(node->model_total, sizeof(*names));
+	for (size_t i = 0; i < node->model_total; i++)
+		names[i] = node->models[i].name;
+	copies_set(copies, node->name, node->inventory, names, node->model_total);
+	for (size_t i = 0; i < node->model_total; i++) {
+		if (node->models[i].going || node->models[i].pending)
+			copies_take(copies, node->name, node->models[i].name);
+	}
+	free(names);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cluster_node;
 struct copies;
 
 struct copies *copies_new(void);
@@ -27,6 +28,9 @@ bool copies_current(const struct copies *copies, const char *node, int64_t inven
  */
 void copies_set(struct copies *copies, const char *node, int64_t inventory,
 		const char *const *models, size_t count);
+
+/* The same from all that was read of the node: what is on its way out there is being given up. */
+void copies_set_node(struct copies *copies, const struct cluster_node *node);
 
 /* The node is gone or not live: its copies do not count. */
 void copies_drop(struct copies *copies, const char *node);

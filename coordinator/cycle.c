@@ -357,15 +357,20 @@ static void next_window(struct cycle *cy, char **nodes, size_t count)
 	cy->next += cy->window_count;
 }
 
+static void read_some_whole(struct cycle *cy, void (*take)(struct cycle *, struct cluster *))
+{
+	size_t left = cy->whole_count - cy->whole_next;
+
+	cy->window = cy->whole + cy->whole_next;
+	cy->window_count = left < SNAPSHOT_WINDOW_WHOLE ? left : SNAPSHOT_WINDOW_WHOLE;
+	cy->whole_next += cy->window_count;
+	read_window(cy, SNAPSHOT_ALL, take);
+}
+
 static void read_next(struct cycle *cy)
 {
 	if (cy->whole_next < cy->whole_count) {
-		size_t left = cy->whole_count - cy->whole_next;
-
-		cy->window = cy->whole + cy->whole_next;
-		cy->window_count = left < SNAPSHOT_WINDOW_WHOLE ? left : SNAPSHOT_WINDOW_WHOLE;
-		cy->whole_next += cy->window_count;
-		read_window(cy, SNAPSHOT_ALL, take_whole);
+		read_some_whole(cy, take_whole);
 	} else if (cy->next < cy->count) {
 		next_window(cy, cy->nodes, cy->count);
 		for (size_t i = 0; i < cy->window_count; i++) {
@@ -382,26 +387,11 @@ static void read_next(struct cycle *cy)
 
 /* ---- copies ---- */
 
-static void count_copies(struct cycle *cy, const struct cluster_node *node)
-{
-	const char **names = xcalloc(node->model_total + 1, sizeof(*names));
-	size_t count = 0;
-
-	for (size_t i = 0; i < node->model_total; i++)
-		names[count++] = node->models[i].name;
-	copies_set(cy->counted, node->name, node->inventory, names, count);
-	for (size_t i = 0; i < node->model_total; i++) {
-		if (node->models[i].going || node->models[i].pending)
-			copies_take(cy->counted, node->name, node->models[i].name);
-	}
-	free(names);
-}
-
 static void take_names(struct cycle *cy, struct cluster *cluster)
 {
 	mark_deferred(cy, cluster);
 	for (size_t i = 0; i < cluster->count; i++)
-		count_copies(cy, &cluster->nodes[i]);
+		copies_set_node(cy->counted, &cluster->nodes[i]);
 }
 
 static void take_states(struct cycle *cy, struct cluster *cluster)
@@ -420,11 +410,8 @@ static void take_states(struct cycle *cy, struct cluster *cluster)
 static void read_copies(struct cycle *cy)
 {
 	if (cy->whole_next < cy->whole_count) {
-		cy->window = cy->whole + cy->whole_next;
-		cy->window_count = cy->whole_count - cy->whole_next;
-		cy->whole_next = cy->whole_count;
 		/* Whole, not names alone: commands under way tell which copies are going. */
-		read_window(cy, SNAPSHOT_ALL, take_names);
+		read_some_whole(cy, take_names);
 	} else if (cy->next < cy->all_count) {
 		next_window(cy, cy->all, cy->all_count);
 		read_window(cy, SNAPSHOT_STATE, take_states);

@@ -46,14 +46,6 @@ struct cycles {
 
 /* ---- results ---- */
 
-static void keep_result(struct cycles *cs, struct cycle_result *result)
-{
-	free(cs->results[RESULTS_KEPT - 1]);
-	memmove(&cs->results[1], &cs->results[0],
-		(RESULTS_KEPT - 1) * sizeof(struct cycle_result *));
-	cs->results[0] = result;
-}
-
 static size_t total(const size_t *counts, size_t n)
 {
 	size_t sum = 0;
@@ -63,15 +55,13 @@ static size_t total(const size_t *counts, size_t n)
 	return sum;
 }
 
-/* One line in the log and one entry in the audit trail, once nothing is open any more. */
-static void close_result(struct cycles *cs, struct cycle_result *r)
+/* One line in the log and one entry in the audit trail. */
+static void end_result(struct cycles *cs, struct cycle_result *r)
 {
 	struct coordinator *c = cs->c;
 	size_t evicted = total(r->evicted, REASON_COUNT);
 	struct redis_args args = {0};
 
-	if (r->ended || ledger_count_cycle(c->ledger, r->id) > 0)
-		return;
 	r->ended = true;
 	if (r->stopped != NULL)
 		log_warn("-cycle", LOG_INT("id", r->id), LOG_STR("reason", r->stopped));
@@ -96,6 +86,29 @@ static void close_result(struct cycles *cs, struct cycle_result *r)
 	redis_args_add(&args, "failed");
 	redis_args_add_int(&args, (int64_t)(r->failed + r->expired));
 	trail_send(c, &args);
+}
+
+/* Ends it once none of its commands is open any more. */
+static void close_result(struct cycles *cs, struct cycle_result *r)
+{
+	if (!r->ended && ledger_count_cycle(cs->c->ledger, r->id) == 0)
+		end_result(cs, r);
+}
+
+/* One that still waits for its commands makes no room, unless all do. */
+static void keep_result(struct cycles *cs, struct cycle_result *result)
+{
+	size_t at = RESULTS_KEPT - 1;
+
+	while (at > 0 && cs->results[at] != NULL && !cs->results[at]->ended)
+		at--;
+	if (cs->results[at] != NULL && !cs->results[at]->ended) {
+		at = RESULTS_KEPT - 1;
+		end_result(cs, cs->results[at]);
+	}
+	free(cs->results[at]);
+	memmove(&cs->results[1], &cs->results[0], at * sizeof(struct cycle_result *));
+	cs->results[0] = result;
 }
 
 /* ---- starting and ending ---- */

@@ -18,7 +18,8 @@
 
 #define READ_COUNT	 100
 #define READS_AT_ONCE	 50
-#define LOOK_INTERVAL_MS 2000 /* at nodes with open commands, should a message be lost */
+#define LOOK_INTERVAL_MS 2000  /* at nodes with open commands, should a message be lost */
+#define PAUSE_MAX_MS	 60000 /* between tries of what Redis refuses */
 /* What a leader may have written to the trail without removing it from the streams. */
 #define SEEN_COUNT     (READ_COUNT * READS_AT_ONCE)
 #define STREAM_ID_SIZE 42 /* two numbers of 20 digits */
@@ -29,6 +30,7 @@ struct stream {
 	char *node;
 	bool due, reading;
 	struct mono not_before;
+	int64_t pause_ms;	   /* until the next try; doubles with each that fails */
 	char told[STREAM_ID_SIZE]; /* the last receipt whose command was closed */
 	UT_hash_handle hh;
 };
@@ -201,6 +203,11 @@ static void close_command(struct follow *f, const char *node, const redisReply *
 
 /* ---- reading a node's stream ---- */
 
+static bool is_refused(const redisReply *reply)
+{
+	return reply != NULL && reply->type == REDIS_REPLY_ERROR;
+}
+
 static void end_read(struct stream *stream)
 {
 	struct follow *f = stream->follow;
@@ -213,8 +220,13 @@ static void end_read(struct stream *stream)
 
 static void read_later(struct stream *stream)
 {
+	int64_t pause = 2 * stream->pause_ms;
+
+	if (pause < LOOK_INTERVAL_MS)
+		pause = LOOK_INTERVAL_MS;
+	stream->pause_ms = pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS;
 	stream->due = true;
-	stream->not_before.ms = clock_mono().ms + LOOK_INTERVAL_MS;
+	stream->not_before.ms = clock_mono().ms + stream->pause_ms;
 }
 
 static void got_deleted(const redisReply *reply, const char *why, void *arg)
@@ -222,9 +234,15 @@ static void got_deleted(const redisReply *reply, const char *why, void *arg)
 	struct stream *stream = arg;
 
 	(void)why;
-	/* They may be there still. */
-	if (reply == NULL)
-		follow_all(stream->follow);
+	if (is_refused(reply))
+		log_warn("-receipts", LOG_STR("node", stream->node), LOG_STR("reason", reply->str));
+	if (reply == NULL || is_refused(reply)) {
+		/* They may be there still, and stand in the trail. */
+		stream->follow->trail_due = true;
+		read_later(stream);
+	} else if (mono_since(stream->not_before, clock_mono()) >= 0) {
+		stream->pause_ms = 0; /* all of it went well */
+	}
 	end_read(stream);
 }
 
@@ -263,7 +281,7 @@ static void got_written(const redisReply *reply, const char *why, void *arg)
 	struct batch_entry *entry = arg;
 	struct batch *batch = entry->batch;
 
-	entry->written = reply != NULL && reply->type != REDIS_REPLY_ERROR;
+	entry->written = reply != NULL && !is_refused(reply);
 	if (!entry->written && !batch->failed)
 		log_warn("-trail", LOG_STR("node", batch->stream->node),
 			 LOG_STR("reason", reply != NULL ? reply->str : why));
@@ -344,8 +362,8 @@ static void got_receipts(const redisReply *reply, const char *why, void *arg)
 		read_later(stream);
 	} else if (!well_formed(reply)) {
 		log_warn("-receipts", LOG_STR("node", stream->node),
-			 LOG_STR("reason",
-				 reply->type == REDIS_REPLY_ERROR ? reply->str : "not understood"));
+			 LOG_STR("reason", is_refused(reply) ? reply->str : "not understood"));
+		read_later(stream);
 	} else if (leader_leads(f->c->leader) && !trail_is_read(f)) {
 		stream->due = true;
 	} else if (leader_leads(f->c->leader) && reply->elements > 0) {
@@ -399,7 +417,10 @@ static void got_trail(const redisReply *reply, const char *why, void *arg)
 	/* What was asked before we led says too little. */
 	if (--f->trail_asked > 0)
 		return;
-	if (reply == NULL) {
+	/* In what is no stream nothing stands. Any other refusal says nothing. */
+	if (reply == NULL || (is_refused(reply) && strncmp(reply->str, "WRONGTYPE", 9) != 0)) {
+		if (reply != NULL)
+			log_warn("-trail", LOG_STR("reason", reply->str));
 		f->trail_due = true;
 		return;
 	}

@@ -191,8 +191,8 @@ static void give_up(struct leader *ld, redis_link_cb cb)
 
 void leader_outdated(struct leader *ld, int64_t seen_epoch)
 {
-	/* A fence beyond any epoch is none; the agent takes it away (mend.lua). */
-	if (seen_epoch <= ld->epoch || seen_epoch >= COMMAND_EPOCH_MAX)
+	/* What is not followed stops its own node alone; the agent takes it away (mend.lua). */
+	if (seen_epoch <= ld->epoch || seen_epoch >= COMMAND_EPOCH_FAR)
 		return;
 	ld->min_epoch = seen_epoch + 1;
 	lose(ld, "a later epoch was seen");

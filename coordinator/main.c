@@ -69,8 +69,12 @@ static void on_gained(int64_t epoch, void *arg)
 	struct redis_args args = {0};
 
 	caution_event(&c->caution, "the leadership is new", clock_mono());
-	ledger_clear(c->ledger);
-	cycles_ledger_cleared(c->cycles);
+	/* With the epoch of before nobody else has led meanwhile: what is open is still ours. */
+	if (epoch != c->epoch_led) {
+		ledger_clear(c->ledger);
+		cycles_ledger_cleared(c->cycles);
+	}
+	c->epoch_led = epoch;
 	/* What was under way before, and what the last leader has under way, is read anew. */
 	if (c->copies != NULL)
 		copies_keep(c->copies, NULL, 0);

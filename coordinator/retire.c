@@ -40,7 +40,8 @@ void retire_if_gone(struct coordinator *c, const struct cluster_node *node, int6
 	if (node->blank) {
 		log_info("+node-forgotten", LOG_STR("node", node->name));
 		drop_name(c, node->name);
-	} else if (node->heartbeat_ms > 0 && now_ms - node->heartbeat_ms >= GONE_MS) {
+	} else if (node->heartbeat_ms > 0 && now_ms - node->heartbeat_ms >= GONE_MS &&
+		   !caution_jumped_within(&c->caution, GONE_MS, clock_mono())) {
 		log_info("+node-forgotten", LOG_STR("node", node->name),
 			 LOG_INT("silent_ms", now_ms - node->heartbeat_ms));
 		drop_name(c, node->name);

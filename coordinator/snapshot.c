@@ -39,6 +39,13 @@ struct reading {
 		enum part part;
 	} * slots;
 	size_t slot_count;
+	/* Commands, read before the models that they are for; those of a node stand together. */
+	struct order {
+		size_t node;
+		const char *model; /* of the cluster */
+		bool pending;
+	} * orders;
+	size_t order_count, order_capacity;
 };
 
 static bool is_text(const redisReply *reply)
@@ -128,10 +135,14 @@ static void finish_state(struct reading *rd, struct cluster_node *node)
 	node->live = node->heartbeat_ms > 0 && age < rd->want.node_timeout_ms && age > -ahead;
 }
 
+static bool reads_whole(const struct reading *rd)
+{
+	return rd->want.depth == SNAPSHOT_ALL || rd->want.depth == SNAPSHOT_SHOW;
+}
+
 static bool reads_all_fields(const struct reading *rd)
 {
-	return rd->want.depth == SNAPSHOT_ALL || rd->want.depth == SNAPSHOT_SHOW ||
-	       rd->want.depth == SNAPSHOT_SUMMARY;
+	return reads_whole(rd) || rd->want.depth == SNAPSHOT_SUMMARY;
 }
 
 static const char *const light_fields[] = {"inc", "hb", "n", "attention", "inv"};
@@ -181,7 +192,7 @@ static void got_lru(struct reading *rd, struct cluster_node *node, const redisRe
 	if (ignored > 0)
 		log_warn("-models-ignored", LOG_STR("node", node->name), LOG_INT("count", ignored),
 			 LOG_STR("reason", "bad names or scores"));
-	node->complete = rd->want.depth == SNAPSHOT_ALL || rd->want.depth == SNAPSHOT_SHOW;
+	node->complete = reads_whole(rd);
 }
 
 static int by_name(const void *key, const void *element)
@@ -210,15 +221,20 @@ static struct cluster_model **index_models(struct cluster_node *node)
 	return index;
 }
 
+static struct cluster_model *find_model(struct cluster_model **index, size_t count,
+					const char *name)
+{
+	struct cluster_model **found = NULL;
+
+	if (count > 0)
+		found = bsearch(name, index, count, sizeof(struct cluster_model *), by_name);
+	return found != NULL ? *found : NULL;
+}
+
 static struct cluster_model *look_up(struct cluster_model **index, size_t count,
 				     const redisReply *name)
 {
-	struct cluster_model **found;
-
-	if (!is_text(name) || count == 0)
-		return NULL;
-	found = bsearch(name->str, index, count, sizeof(struct cluster_model *), by_name);
-	return found != NULL ? *found : NULL;
+	return is_text(name) ? find_model(index, count, name->str) : NULL;
 }
 
 /* "bytes generation source" */
@@ -276,21 +292,41 @@ static void got_holds(struct cluster_node *node, const redisReply *reply)
  * A command that has passed its deadline is not pending any more, issue.lua replaces it; but the
  * agent may have begun before. What is no command says nothing.
  */
-static void got_commands(struct cluster_node *node, const redisReply *reply, int64_t now_ms)
+static void got_commands(struct reading *rd, size_t node, const redisReply *reply)
 {
-	struct cluster_model **index = index_models(node);
-
 	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-		struct cluster_model *model = look_up(index, node->model_total, reply->element[i]);
+		const redisReply *name = reply->element[i], *text = reply->element[i + 1];
 		struct command cmd;
 
-		if (model == NULL || !is_text(reply->element[i + 1]) ||
-		    command_parse(reply->element[i + 1]->str, &cmd, NULL) != 0)
+		if (!is_text(name) || !is_text(text) || command_parse(text->str, &cmd, NULL) != 0)
 			continue;
-		model->going = true;
-		model->pending = cmd.deadline_ms > now_ms;
+		rd->orders = xgrow(rd->orders, rd->order_count, &rd->order_capacity,
+				   sizeof(*rd->orders));
+		rd->orders[rd->order_count++] = (struct order){
+			node, cluster_string(&rd->cluster, name->str, (size_t)name->len),
+			cmd.deadline_ms > rd->want.now_ms};
 	}
-	free(index);
+}
+
+/* Once the models are there. */
+static void mark_going(struct reading *rd)
+{
+	for (size_t i = 0; i < rd->order_count;) {
+		size_t at = rd->orders[i].node;
+		struct cluster_node *node = &rd->cluster.nodes[at];
+		struct cluster_model **index = index_models(node);
+
+		for (; i < rd->order_count && rd->orders[i].node == at; i++) {
+			struct cluster_model *model =
+				find_model(index, node->model_total, rd->orders[i].model);
+
+			if (model == NULL)
+				continue;
+			model->going = true;
+			model->pending = rd->orders[i].pending;
+		}
+		free(index);
+	}
 }
 
 static void got_others(struct reading *rd, struct cluster_node *node, const redisReply *reply)
@@ -318,6 +354,7 @@ static void finish(struct reading *rd)
 	if (--rd->waiting > 0)
 		return;
 	if (rd->why == NULL) {
+		mark_going(rd);
 		for (size_t i = 0; i < rd->cluster.count; i++)
 			cluster_finish_node(&rd->cluster.nodes[i]);
 		cluster = &rd->cluster;
@@ -327,6 +364,7 @@ static void finish(struct reading *rd)
 	rd->want.done(cluster, rd->why, rd->want.arg);
 	redis_args_free(&rd->args);
 	free(rd->slots);
+	free(rd->orders);
 	free(rd);
 }
 
@@ -353,7 +391,7 @@ static void got(const redisReply *reply, const char *why, void *arg)
 		case PART_SIZE: got_sizes(node, reply); break;
 		case PART_HOLD: got_holds(node, reply); break;
 		case PART_HOLDERS: got_holders(rd, node, reply); break;
-		case PART_CMD: got_commands(node, reply, rd->want.now_ms); break;
+		case PART_CMD: got_commands(rd, slot->node, reply); break;
 		case PART_STATUS: got_others(rd, node, reply); break;
 		case PARTS: break;
 		}
@@ -400,6 +438,29 @@ static void read_end(struct reading *rd, size_t node, const char *rank)
 	ask(rd, node, PART_LRU);
 }
 
+static void read_hash(struct reading *rd, size_t node, enum node_key which, enum part part)
+{
+	start(rd, "HGETALL", node, which);
+	ask(rd, node, part);
+}
+
+/* After the state and the commands: what ends in between is gone from here, not only from there. */
+static void read_models(struct reading *rd, size_t node)
+{
+	read_lru(rd, node);
+	if (!reads_whole(rd))
+		return;
+	read_hash(rd, node, KEY_SIZE_GEN, PART_SIZE);
+	start(rd, "ZRANGEBYSCORE", node, KEY_HOLD);
+	redis_args_add_int(&rd->args, rd->want.now_ms);
+	redis_args_add(&rd->args, "+inf");
+	ask(rd, node, PART_HOLD);
+	if (rd->want.explain || rd->want.depth == SNAPSHOT_SHOW)
+		read_hash(rd, node, KEY_HOLDERS, PART_HOLDERS);
+	if (rd->want.depth == SNAPSHOT_SHOW)
+		read_hash(rd, node, KEY_STATUS, PART_STATUS);
+}
+
 static void read_node(struct reading *rd, size_t node)
 {
 	if (reads_all_fields(rd)) {
@@ -412,30 +473,14 @@ static void read_node(struct reading *rd, size_t node)
 			redis_args_add(&rd->args, light_fields[i]);
 	}
 	ask(rd, node, PART_STATE);
+	if (reads_whole(rd))
+		read_hash(rd, node, KEY_CMD, PART_CMD);
 	if (rd->want.depth == SNAPSHOT_SUMMARY) {
 		read_end(rd, node, "0");
 		read_end(rd, node, "-1");
 	} else if (rd->want.depth != SNAPSHOT_STATE) {
-		read_lru(rd, node);
+		read_models(rd, node);
 	}
-	if (rd->want.depth != SNAPSHOT_ALL && rd->want.depth != SNAPSHOT_SHOW)
-		return;
-	start(rd, "HGETALL", node, KEY_SIZE_GEN);
-	ask(rd, node, PART_SIZE);
-	start(rd, "ZRANGEBYSCORE", node, KEY_HOLD);
-	redis_args_add_int(&rd->args, rd->want.now_ms);
-	redis_args_add(&rd->args, "+inf");
-	ask(rd, node, PART_HOLD);
-	if (rd->want.explain || rd->want.depth == SNAPSHOT_SHOW) {
-		start(rd, "HGETALL", node, KEY_HOLDERS);
-		ask(rd, node, PART_HOLDERS);
-	}
-	start(rd, "HGETALL", node, KEY_CMD);
-	ask(rd, node, PART_CMD);
-	if (rd->want.depth != SNAPSHOT_SHOW)
-		return;
-	start(rd, "HGETALL", node, KEY_STATUS);
-	ask(rd, node, PART_STATUS);
 }
 
 void snapshot_read(const struct snapshot *snapshot)

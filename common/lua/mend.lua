@@ -6,11 +6,12 @@
 -- ARGV  the type of each of them
 -- Returns the names of what was dropped
 local COUNTERS = {'deleted', 'gone', 'refused', 'failed', 'refault', 'freed', 'inv', 'fence'}
-local IN_LUA = {inv = true, fence = true} -- the others are added to by Redis, digit by digit
+-- The others are added to by Redis, digit by digit. Leaders do not follow a fence from 2^52 on.
+local LESS_THAN = {inv = 2 ^ 53, fence = 2 ^ 52}
 
 local function good(counter, value)
 	return value:find('^%d+$') and #value < 19 and
-		(not IN_LUA[counter] or tonumber(value) < 2 ^ 53)
+		(not LESS_THAN[counter] or tonumber(value) < LESS_THAN[counter])
 end
 
 local dropped = {}

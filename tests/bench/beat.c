@@ -90,13 +90,6 @@ size_t __wrap_journal_receipts(struct journal *journal, struct receipt *out, siz
 	return 0;
 }
 
-/* Nor is there a beat that knows Redis' clock: a node's own is told as unknown. */
-int64_t beat_redis_now(const struct beat *b)
-{
-	(void)b;
-	return 0;
-}
-
 /* ---- links ---- */
 
 static void on_up(const struct redis_link_server *server, void *arg)

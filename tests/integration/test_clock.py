@@ -142,6 +142,23 @@ def test_jump_forward_takes_along_what_redis_knows(cluster, clock, root):
     assert coordinator.evictions() == []
 
 
+def test_jump_forward_of_more_than_a_week(cluster, clock, root):
+    """No node has been silent for so long, and none is forgotten."""
+    name = Cache(root, age=3600).model("acme/llama")
+    agent, coordinator = cluster.pair(root, policy=OLD)
+    redis_knows(cluster, name)
+    agent.process.signal(signal.SIGSTOP)
+    coordinator.demand_cycle()
+    clock.jump(8 * DAY_MS)
+    for _ in range(2):
+        coordinator.demand_cycle()
+        assert live(coordinator) == set()
+    assert idle_ms(cluster, name) > 8 * DAY_MS
+    agent.process.signal(signal.SIGCONT)
+    wait_until(lambda: live(coordinator) == {"n1"}, what="it is told anew")
+    assert not coordinator.log_contains(r"event=\+node-forgotten")
+
+
 def test_jump_forward_keeps_holds(cluster, clock, root):
     name = Cache(root, age=3600).model("acme/llama")
     agent, _ = cluster.pair(root)

@@ -37,7 +37,9 @@ def test_each_registration_has_an_incarnation_of_its_own(cluster, root, lost):
 
 
 @pytest.mark.parametrize(
-    ("fence", "outcome"), [(2**53 - 1, "fenced"), (2**53, "not issued"), ("x", "not issued")]
+    ("fence", "outcome"),
+    [(2**52, "fenced"), (2**53 - 3, "fenced"), (2**53 - 2, "fenced"), (2**53 - 1, "fenced"),
+     (2**53, "not issued"), ("x", "not issued")],
 )
 def test_a_fence_that_no_leader_wrote_stops_its_own_node_only(cluster, two, fence, outcome):
     leader = cluster.db.hget("larder:leader", "epoch")

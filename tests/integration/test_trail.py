@@ -1,7 +1,13 @@
 """The audit trail has each outcome once, whoever leads."""
 
+import re
+import signal
+from datetime import datetime, timedelta
+
 from larder.models import MODEL_BYTES, fill
 from larder.wait import stays, wait_until
+
+RESULTS_KEPT = 32
 
 
 def removal_under_way(cluster, root, lease="1s"):
@@ -74,11 +80,91 @@ def test_outcome_waits_while_redis_takes_no_more(cluster, root):
     coordinator, db = cluster.coordinators[0], cluster.db
     db.config_set("maxmemory", 1)
     gate.open()
-    refused = r"event=-trail node=n1 reason=.*OOM"
-    wait_until(lambda: coordinator.log_contains(refused, 2), what="it is tried again")
+    refused = r"time=(\S+) .*event=-trail node=n1 reason=.*OOM"
+    wait_until(lambda: coordinator.log_contains(refused, 3), what="it is tried again")
+    times = [datetime.fromisoformat(t) for t in re.findall(refused, coordinator.process.log())]
+    assert times[2] - times[1] > timedelta(seconds=3.5)  # and again after twice as long
     assert db.xlen("larder:{n1}:receipts") == 1
     assert coordinator.evictions() == []
     db.config_set("maxmemory", 0)
     wait_until(lambda: coordinator.evictions(id=command), what="the receipt is in the trail")
     wait_until(lambda: db.xlen("larder:{n1}:receipts") == 0, what="it is read")
     assert coordinator.process.log().count("event=+evicted") == 1
+
+
+def allow(cluster, rule):
+    """For everybody, this test too."""
+    cluster.db.execute_command("ACL", "SETUSER", "default", rule)
+
+
+def trail_ids(cluster):
+    return [entry["id"] for _, entry in cluster.db.xrange("larder:log") if "outcome" in entry]
+
+
+def test_receipts_that_cannot_be_removed(cluster, root):
+    """They are read again, and stand in the trail once."""
+    _, gate, command = removal_under_way(cluster, root, lease="60s")
+    coordinator = cluster.coordinators[0]
+    allow(cluster, "-xdel")
+    gate.open()
+    refused = r"event=-receipts node=n1 reason=.*NOPERM"
+    wait_until(lambda: coordinator.log_contains(refused, 2), what="it is tried again")
+    assert trail_ids(cluster) == [command]
+    allow(cluster, "+xdel")
+    wait_until(lambda: cluster.db.xlen("larder:{n1}:receipts") == 0, what="it is removed")
+    assert trail_ids(cluster) == [command]
+    assert coordinator.process.log().count("event=+evicted") == 1
+
+
+def test_new_leader_that_may_not_read_the_trail(cluster, root):
+    """What stands there it does not know yet: it writes nothing until it does."""
+    _, gate, command = removal_under_way(cluster, root)
+    allow(cluster, "-xdel")
+    gate.open()
+    wait_until(lambda: trail_ids(cluster) == [command], what="the receipt is in the trail")
+    cluster.coordinators[0].kill9()
+    allow(cluster, "-xrevrange")
+    other = cluster.coordinator("c2", lease="1s")
+    wait_until(lambda: other.log_contains(r"event=-trail reason=.*NOPERM", 2), what="it has asked")
+    allow(cluster, "+xrevrange")
+    allow(cluster, "+xdel")
+    wait_until(lambda: cluster.db.xlen("larder:{n1}:receipts") == 0, what="it is read")
+    assert trail_ids(cluster) == [command]
+
+
+def test_trail_that_is_no_stream(cluster, root):
+    """What ends is known all the same, and stands there once somebody has taken the key away."""
+    _, gate, command = removal_under_way(cluster, root, lease="60s")
+    cluster.coordinators[0].stop()
+    cluster.db.set("larder:log", "x")
+    coordinator = cluster.coordinator("c2")
+    gate.open()
+    wait_until(lambda: coordinator.log_contains(r"event=\+evicted"), what="it is known")
+    wait_until(lambda: coordinator.log_contains(r"event=-trail node=n1 .*WRONGTYPE"), what="it is said")
+    cluster.db.delete("larder:log")
+    wait_until(lambda: trail_ids(cluster) == [command], what="the receipt is in the trail")
+    wait_until(lambda: cluster.db.xlen("larder:{n1}:receipts") == 0, what="it is read")
+
+
+def test_cycle_stands_there_though_many_came_after_it(cluster, root):
+    """Its commands wait for longer than results are kept."""
+    fill(root, {"a": 30})
+    coordinator = cluster.coordinator(node_timeout="1h")
+    agent = cluster.agent(root).wait_ready()
+    coordinator.wait_models(1)
+    agent.process.signal(signal.SIGSTOP)
+    try:
+        coordinator.reload(policy={"unused_threshold": "7d"})
+        for _ in range(RESULTS_KEPT + 2):
+            last = coordinator.status()["cycles"][0]["id"]
+            assert coordinator.http.post("/v1/cycles").status == 202
+            wait_until(lambda n=last: coordinator.status()["cycles"][0]["id"] > n, what="a cycle ends")
+        assert len(coordinator.status()["cycles"]) == RESULTS_KEPT
+    finally:
+        agent.process.signal(signal.SIGCONT)
+    coordinator.wait_log(r"event=\+cycle .*evicted=1")
+
+    def entries():
+        return [e["evicted"] for _, e in cluster.db.xrange("larder:log") if e["event"] == "cycle"]
+
+    wait_until(lambda: entries() == ["1"], what="it stands in the trail")

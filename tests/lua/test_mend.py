@@ -63,10 +63,18 @@ def test_a_counter_that_is_none_goes(db, node, counter, value):
 
 
 @pytest.mark.parametrize("counter", COUNTERS)
-@pytest.mark.parametrize("value", ["0", "1", str(2**53 - 1)])
+@pytest.mark.parametrize("value", ["0", "1", str(2**52 - 1)])
 def test_a_counter_that_is_one_stays(db, node, counter, value):
     db.hset(node.state, counter, value)
     assert node.mend() == [] and node.field(counter) == value
+
+
+def test_a_fence_that_no_leader_follows_goes(db, node):
+    for fence in (2**52, 2**53 - 1):
+        db.hset(node.state, "fence", fence)
+        assert node.mend() == [f"{node.state} fence"]
+    db.hset(node.state, "inv", 2**53 - 1)
+    assert node.mend() == []
 
 
 def test_more_bytes_than_lua_can_count_stay(db, node):

@@ -93,11 +93,14 @@ static void test_clock_goes_on(void **state)
 	(void)state;
 	caution_start(&c, HOLD_OFF, at(0));
 	caution_clock(&c, INT64_C(1700000000000), at(100000));
+	assert_false(caution_jumped_within(&c, INT64_MAX, at(100000)));
 	caution_clock(&c, INT64_C(1600000000000), at(101000));
 	assert_false(caution_may_act(&c, at(101000), &why));
 	assert_contains(why, "clock");
 	caution_clock(&c, INT64_C(1600000001000), at(102000));
 	assert_true(may(&c, 101000 + HOLD_OFF));
+	assert_true(caution_jumped_within(&c, 5000, at(105999)));
+	assert_false(caution_jumped_within(&c, 5000, at(106000)));
 }
 
 static void test_frozen(void **state)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/model_name.h"
+#include "coordinator/cluster.h"
 #include "tests/unit/kit.h"
 
 #define SET(copies, node, number, ...)                                             \
@@ -154,6 +155,40 @@ static void test_taken_and_gone(void **state)
 	copies_free(c);
 }
 
+/* As it was read: what is going does not count, and nothing of one that is not live or known. */
+static void test_node(void **state)
+{
+	struct cluster_model models[] = {{.name = "hf:a@1"},
+					 {.name = "hf:b@1", .going = true},
+					 {.name = "hf:c@1", .going = true, .pending = true},
+					 {.name = "hf:d@1", .pending = true}};
+	struct cluster_node node = {.name = "n1",
+				    .known = true,
+				    .live = true,
+				    .inventory = 7,
+				    .models = models,
+				    .model_total = 4};
+	struct copies *c = copies_new();
+
+	(void)state;
+	copies_set_node(c, &node);
+	assert_true(copies_current(c, "n1", 7));
+	assert_int_equal(copies_count(c, "hf:a@1"), 1);
+	for (size_t i = 1; i < 4; i++)
+		assert_int_equal(copies_count(c, models[i].name), 0);
+	copies_give_back(c, "n1", "hf:b@1");
+	assert_int_equal(copies_count(c, "hf:b@1"), 1);
+	for (int i = 0; i < 2; i++) {
+		node.known = i == 0;
+		node.live = i != 0;
+		copies_set_node(c, &node);
+		assert_int_equal(copies_count(c, "hf:a@1"), 0);
+		assert_false(copies_current(c, "n1", 7));
+		SET(c, "n1", 7, "hf:a@1");
+	}
+	copies_free(c);
+}
+
 /* A pass that only plans takes copies from its draft alone. */
 static void test_draft(void **state)
 {
@@ -287,7 +322,7 @@ int main(void)
 		cmocka_unit_test(test_replace),	 cmocka_unit_test(test_drop),
 		cmocka_unit_test(test_take),	 cmocka_unit_test(test_taken_and_gone),
 		cmocka_unit_test(test_draft),	 cmocka_unit_test(test_keep),
-		cmocka_unit_test(test_property),
+		cmocka_unit_test(test_property), cmocka_unit_test(test_node),
 	};
 
 	return RUN_TESTS(tests);
