@@ -178,7 +178,7 @@ def test_plan_never_acts(cluster, root):
     cluster.agents[1].start().wait_ready()
     coordinator.reload(dry_run=True)
     coordinator.wait_models(5)
-    beats = ("hb", "renewed_ms", "root:default")
+    beats = ("hb", "renewed_ms", "clock", "root:default")
     before = redis_contents(cluster.db, *beats)
     plans = [coordinator.plan() for _ in range(10)]
     shown = [(p["victims"], [(s["model"], s["why"]) for s in p["spared"]]) for p in plans]
