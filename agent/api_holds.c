@@ -25,29 +25,53 @@ static const cJSON *member(const cJSON *body, const char *key)
 	return cJSON_GetObjectItemCaseSensitive(body, key);
 }
 
+/* Where ".." leads only the disk knows: another model would be meant than the caller believes. */
+static bool climbs(const char *path)
+{
+	for (const char *at = strstr(path, "/.."); at != NULL; at = strstr(at + 3, "/..")) {
+		if (at[3] == '/' || at[3] == '\0')
+			return true;
+	}
+	return false;
+}
+
 /* ---- touches ---- */
 
-/* Finds what a touch means: a model's name, or a path of this host inside a model. */
-static struct model *find_touched(struct agent *agent, const cJSON *body, const char **what)
+static struct model *find_by_path(struct agent *agent, const char *path)
 {
-	const cJSON *name = member(body, "model"), *path = member(body, "path");
 	struct model *model, *next;
 
-	*what = NULL;
-	if (cJSON_IsString(name) && path == NULL) {
-		*what = name->valuestring;
-		return inventory_find(&agent->inventory, name->valuestring);
-	}
-	if (!cJSON_IsString(path) || name != NULL)
-		return NULL;
-	*what = path->valuestring;
 	HASH_ITER (hh, agent->inventory.models, model, next) {
 		struct model_ref_facts facts = holds_facts(agent, model);
 
-		if (!model->gone && model_ref_holds_path(&facts, path->valuestring))
+		if (!model->gone && model_ref_holds_path(&facts, path))
 			return model;
 	}
 	return NULL;
+}
+
+/*
+ * Finds what a touch means: a model's name, or a path of this host inside a model. NULL: the answer
+ * was given.
+ */
+static struct model *find_touched(struct agent *agent, struct http_request *req, const cJSON *body)
+{
+	const cJSON *name = member(body, "model"), *path = member(body, "path");
+	const cJSON *what = name != NULL ? name : path;
+	struct model *model = NULL;
+
+	if (!cJSON_IsString(what) || cJSON_GetArraySize(body) != 1) {
+		http_reply_error(req, 400, "allowed is {\"model\": NAME} or {\"path\": PATH}");
+	} else if (what == path && climbs(path->valuestring)) {
+		http_reply_error(req, 400, "path: allowed is one without ..");
+	} else {
+		model = what == name ? inventory_find(&agent->inventory, name->valuestring)
+				     : find_by_path(agent, path->valuestring);
+		if (model == NULL)
+			http_reply_error(req, 404, "no model on this node: %.200s",
+					 what->valuestring);
+	}
+	return model;
 }
 
 void api_post_touch(struct http_request *req, void *arg)
@@ -55,23 +79,21 @@ void api_post_touch(struct http_request *req, void *arg)
 	struct agent *agent = arg;
 	cJSON *body = http_request_json(req);
 	struct model *model;
-	const char *what;
 	cJSON *reply;
 
 	if (body == NULL)
 		return;
-	model = find_touched(agent, body, &what);
-	if (what == NULL || cJSON_GetArraySize(body) != 1) {
-		http_reply_error(req, 400, "allowed is {\"model\": NAME} or {\"path\": PATH}");
-	} else if (model == NULL) {
-		http_reply_error(req, 404, "no model on this node: %.200s", what);
-	} else if (agent_use(agent, model, clock_mono(), USE_API) == TOUCH_TOO_LATE) {
+	model = find_touched(agent, req, body);
+	if (model == NULL)
+		goto out;
+	if (agent_use(agent, model, clock_mono(), USE_API) == TOUCH_TOO_LATE) {
 		http_reply_error(req, 409, TOO_LATE, model->name);
 	} else {
 		reply = cJSON_CreateObject();
 		cJSON_AddStringToObject(reply, "model", model->name);
 		http_reply_json(req, 200, reply);
 	}
+out:
 	cJSON_Delete(body);
 }
 
@@ -110,16 +132,13 @@ void api_post_inuse(struct http_request *req, void *arg)
 	struct model *model;
 	struct asked *asked;
 	struct look *look;
-	const char *what;
 
 	if (body == NULL)
 		return;
-	model = find_touched(agent, body, &what);
-	if (what == NULL || cJSON_GetArraySize(body) != 1) {
-		http_reply_error(req, 400, "allowed is {\"model\": NAME} or {\"path\": PATH}");
-	} else if (model == NULL) {
-		http_reply_error(req, 404, "no model on this node: %.200s", what);
-	} else if (model->removal != NULL) {
+	model = find_touched(agent, req, body);
+	if (model == NULL)
+		goto out;
+	if (model->removal != NULL) {
 		http_reply_error(req, 409, TOO_LATE, model->name);
 	} else {
 		asked = xcalloc(1, sizeof(*asked));
@@ -131,6 +150,7 @@ void api_post_inuse(struct http_request *req, void *arg)
 		model->looked_at = clock_mono();
 		worker_look(agent->workers[model->root], look);
 	}
+out:
 	cJSON_Delete(body);
 }
 
@@ -178,16 +198,6 @@ static int read_ttl(const cJSON *item, struct wish *wish, struct err *err)
 	if (wish->ttl_ms < TTL_MIN_MS || wish->ttl_ms > TTL_MAX_MS)
 		return err_set(err, "ttl: allowed is 1s to 30d");
 	return 0;
-}
-
-/* Where ".." leads only the disk knows: nothing would be held, though the caller believes it. */
-static bool climbs(const char *path)
-{
-	for (const char *at = strstr(path, "/.."); at != NULL; at = strstr(at + 3, "/..")) {
-		if (at[3] == '/' || at[3] == '\0')
-			return true;
-	}
-	return false;
 }
 
 /* What is held: a name of Redis, a path of this host, or a repository of the hub. */

@@ -533,8 +533,12 @@ enum removal_outcome hf_remove_recover(struct removal_task *task, char *trash, s
 	if (hr == NULL)
 		return REMOVAL_REFUSED; /* such a one is never begun */
 	hr->repo.fd = disk_open_dir(task->root->fd, hr->folder);
-	if (hr->repo.fd < 0)
-		return errno == ENOENT ? REMOVAL_DELETED : REMOVAL_FAILED;
+	if (hr->repo.fd < 0 && errno != ENOENT)
+		return REMOVAL_FAILED;
+	if (hr->repo.fd < 0) {
+		hf_shell_recover_txn(task->root, hr->folder, task->txn, trash, size);
+		return REMOVAL_DELETED;
+	}
 	if (disk_stat(hr->repo.fd, hr->done, &st) != 0) {
 		bool aside = disk_stat(hr->repo.fd, hr->whole, &st) == 0;
 

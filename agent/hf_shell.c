@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,4 +97,23 @@ bool hf_shell_recover(const struct root *root, int scratch, const char *moved, c
 		log_warn("-removal-stuck", LOG_STR("folder", folder), LOG_STR("path", moved),
 			 LOG_STR("reason", strerror(errno)));
 	return empty;
+}
+
+void hf_shell_recover_txn(const struct root *root, const char *folder, const char *txn, char *trash,
+			  size_t size)
+{
+	static const char *const places[] = {".locks", "."}; /* those of root_open_scratch */
+	char moved[ASIDE_NAME_SIZE];
+
+	if (aside_name(moved, ASIDE_WHOLE, txn, folder) != 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		int scratch = disk_open_dir(root->fd, places[i]);
+
+		if (scratch < 0)
+			continue;
+		if (hf_shell_recover(root, scratch, moved, folder))
+			snprintf(trash, size, "%s/%s", places[i], moved);
+		close(scratch);
+	}
 }

@@ -3,6 +3,7 @@
 #define LARDER_HF_SHELL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct root;
 
@@ -18,5 +19,12 @@ void hf_shell_remove(const struct root *root, const char *folder, int repo_fd, c
  * back, or stays there when its place is taken; what is in it is somebody's.
  */
 bool hf_shell_recover(const struct root *root, int scratch, const char *moved, const char *folder);
+
+/*
+ * The same for the one that the removal `txn` has moved, if it has: the agent may have ended just
+ * after. `trash` gets what is to be emptied, and is left as it is when there is nothing.
+ */
+void hf_shell_recover_txn(const struct root *root, const char *folder, const char *txn, char *trash,
+			  size_t size);
 
 #endif

@@ -35,7 +35,8 @@ struct order {
 	char text[COMMAND_TEXT_MAX];
 	struct command command;
 	enum order_state state;
-	bool judged; /* WAITING: judged once, and nothing has changed since */
+	bool judged;		/* WAITING: judged once, and nothing has changed since */
+	bool waits_for_sources; /* until they have looked */
 	struct mono heard, ended;
 	UT_hash_handle hh;
 };
@@ -50,8 +51,7 @@ struct orders {
 	struct agent *agent;
 	struct order *list;
 	size_t running;
-	bool waits_for_sources; /* commands do, for their first look */
-	struct again *again;	/* removals that could not be put back yet */
+	struct again *again; /* removals that could not be put back yet */
 };
 
 struct orders *orders_new(struct agent *agent)
@@ -271,7 +271,7 @@ static void judge(struct orders *orders, struct order *order)
 		judge_age(agent, model, now, &gm);
 		facts.model = &gm;
 		facts.root_refuses = view->deletes ? NULL : view->note;
-		facts.sources_wait = sources_wait(agent->sources);
+		facts.sources_wait = sources_wait(agent->sources, order->heard);
 		facts.node_objects = sources_object(agent->sources);
 		facts.holds_lost = holds_lost(agent);
 	}
@@ -284,7 +284,7 @@ static void judge(struct orders *orders, struct order *order)
 			end_order(orders, order, "failed", "journal: cannot be written");
 		break;
 	case GUARD_WAIT: /* judged again when the pins are read next, or a source has looked */
-		orders->waits_for_sources |= facts.sources_wait != NULL;
+		order->waits_for_sources = facts.sources_wait != NULL;
 		break;
 	case GUARD_GONE: end_order(orders, order, "gone", ""); break;
 	case GUARD_REFUSE:
@@ -531,11 +531,10 @@ void orders_tick(struct orders *orders)
 	struct order *order, *next;
 	struct again **link = &orders->again;
 
-	if (orders->waits_for_sources && sources_wait(orders->agent->sources) == NULL) {
-		orders->waits_for_sources = false;
-		orders_judge_again(orders);
-	}
 	HASH_ITER (hh, orders->list, order, next) {
+		if (order->state == ORDER_WAITING && order->waits_for_sources &&
+		    sources_wait(orders->agent->sources, order->heard) == NULL)
+			order->waits_for_sources = order->judged = false;
 		if (order->state == ORDER_ENDED && mono_since(order->ended, now) > REMEMBER_MS)
 			forget(orders, order);
 	}

@@ -29,7 +29,13 @@
 #define RELIST_MS	 300000
 #define BACK_OFF_MIN_MS	 500
 #define BACK_OFF_MAX_MS	 60000
-#define GONE		 410
+/*
+ * While watches break, lists show what has come: often enough, and without a storm. One that has
+ * lasted for this long does not break any more.
+ */
+#define ANEW_MAX_MS 4000
+#define STEADY_MS   3000
+#define GONE	    410
 
 enum state { POD_LIST, POD_WATCH };
 
@@ -43,8 +49,11 @@ struct pod_watch {
 	char *page;    /* where the next page begins; NULL: at the first */
 	char *version; /* where a watch goes on */
 	struct mono due, relist_due;
-	int64_t back_off_ms;
-	int64_t anew_ms; /* so long it waits to list anew when the watch breaks once more */
+	struct mono list_began, watch_began;
+	struct mono listed_from; /* the last whole list shows all that was there at this moment */
+	int64_t back_off_ms;	 /* 0: the last list was answered */
+	int64_t anew_ms;	 /* so long it has waited to list anew since the last break */
+	int breaks;		 /* of watches in a row */
 	char problem[200];
 	char *line; /* of a watch, as far as it has come */
 	size_t line_len, line_room;
@@ -77,29 +86,48 @@ static void list_anew(struct pod_watch *w)
 	w->page = NULL;
 }
 
-static int64_t longer(int64_t ms)
+static int64_t longer(int64_t ms, int64_t max_ms)
 {
 	int64_t next = ms > 0 ? 2 * ms : BACK_OFF_MIN_MS;
 
-	return next < BACK_OFF_MAX_MS ? next : BACK_OFF_MAX_MS;
+	return next < max_ms ? next : max_ms;
+}
+
+static void pause_for(struct pod_watch *w, int64_t ms)
+{
+	w->due.ms = clock_mono().ms + ms / 2 + clock_random((uint32_t)(ms / 2 + 1));
 }
 
 static void failed(struct pod_watch *w, const char *why)
 {
-	w->back_off_ms = longer(w->back_off_ms);
-	w->due.ms = clock_mono().ms + w->back_off_ms / 2 +
-		    clock_random((uint32_t)(w->back_off_ms / 2 + 1));
+	w->back_off_ms = longer(w->back_off_ms, BACK_OFF_MAX_MS);
+	pause_for(w, w->back_off_ms);
 	set_problem(w, why);
 	/* What happened meanwhile is in the list; its first pages belong to another moment by then.
 	 */
 	list_anew(w);
 }
 
+/* What has happened meanwhile is in the list. Once is usual: the API forgets old versions. */
+static void watch_broke(struct pod_watch *w, const char *why)
+{
+	list_anew(w);
+	w->anew_ms = longer(w->anew_ms, ANEW_MAX_MS);
+	pause_for(w, w->anew_ms);
+	if (++w->breaks > 1)
+		set_problem(w, why);
+}
+
+static void watch_holds(struct pod_watch *w)
+{
+	w->anew_ms = 0;
+	w->breaks = 0;
+	set_problem(w, "");
+}
+
 static void succeeded(struct pod_watch *w)
 {
-	w->back_off_ms = 0;
 	w->due.ms = 0;
-	set_problem(w, "");
 	w->hooks.fresh(w->hooks.arg);
 }
 
@@ -142,6 +170,7 @@ static void take_page(struct pod_watch *w, const cJSON *tree)
 	w->in_list = false;
 	w->state = POD_WATCH;
 	w->relist_due.ms = clock_mono().ms + RELIST_MS;
+	w->listed_from = w->list_began;
 	w->hooks.listed(w->hooks.arg);
 }
 
@@ -159,6 +188,10 @@ static void got_list(const struct http_answer *answer, void *arg)
 	if (cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(tree, "items")) &&
 	    version_of(tree) != NULL) {
 		take_page(w, tree);
+		w->back_off_ms = 0;
+		/* Of watches that break a list knows nothing. */
+		if (w->breaks <= 1)
+			set_problem(w, "");
 		succeeded(w);
 	} else {
 		if (answer->why != NULL)
@@ -190,7 +223,7 @@ static void take_event(struct pod_watch *w, const char *text, size_t len)
 	}
 	if (!w->broken && version_of(object) != NULL) {
 		set_version(w, version_of(object));
-		w->anew_ms = 0;
+		watch_holds(w);
 		succeeded(w);
 	}
 	cJSON_Delete(tree);
@@ -235,13 +268,9 @@ static void watch_ended(const struct http_answer *answer, void *arg)
 	forget_line(w);
 	if (answer->stopped)
 		return;
-	if (w->broken || answer->status == GONE) {
-		/* What has happened meanwhile is in the list. */
+	if (w->broken || answer->status == GONE || (answer->status == 200 && w->breaks > 0)) {
 		w->broken = false;
-		list_anew(w);
-		/* An API whose watches break each time must not be asked for lists without end. */
-		w->anew_ms = longer(w->anew_ms);
-		w->due.ms = clock_mono().ms + w->anew_ms;
+		watch_broke(w, "watches of pods break again and again; lists show them late");
 		return;
 	}
 	if (answer->status == 200) {
@@ -253,7 +282,8 @@ static void watch_ended(const struct http_answer *answer, void *arg)
 		snprintf(why, sizeof(why), "watching pods was answered by %ld", answer->status);
 	else
 		snprintf(why, sizeof(why), "%.100s", answer->why != NULL ? answer->why : "");
-	failed(w, why);
+	watch_broke(w, why);
+	set_problem(w, why);
 }
 
 /* ---- requests ---- */
@@ -329,6 +359,8 @@ static void list(struct pod_watch *w)
 
 	free(pods);
 	free(page);
+	if (!w->in_list)
+		w->list_began = clock_mono();
 	ask(w, url, &how);
 }
 
@@ -345,11 +377,15 @@ static void watch(struct pod_watch *w)
 
 	free(pods);
 	free(version);
+	w->watch_began = clock_mono();
 	ask(w, url, &how);
 }
 
 void pod_watch_tick(struct pod_watch *w, struct mono now)
 {
+	if (w->asking && w->state == POD_WATCH && w->breaks > 0 &&
+	    mono_since(w->watch_began, now) >= STEADY_MS)
+		watch_holds(w);
 	if (w->asking || mono_since(w->due, now) < 0)
 		return;
 	if (w->state == POD_WATCH && mono_since(w->relist_due, now) >= 0)
@@ -363,6 +399,16 @@ void pod_watch_tick(struct pod_watch *w, struct mono now)
 const char *pod_watch_problem(const struct pod_watch *w)
 {
 	return w->problem[0] != '\0' ? w->problem : NULL;
+}
+
+bool pod_watch_answers(const struct pod_watch *w)
+{
+	return w->back_off_ms == 0;
+}
+
+bool pod_watch_behind(const struct pod_watch *w, struct mono since)
+{
+	return w->breaks > 0 && pod_watch_answers(w) && mono_since(since, w->listed_from) <= 0;
 }
 
 struct pod_watch *pod_watch_new(struct event_base *base, const struct pod_watch_options *options,

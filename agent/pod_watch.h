@@ -46,4 +46,13 @@ void pod_watch_tick(struct pod_watch *watch, struct mono now);
 /* Why the pods are not known as they are, or NULL. */
 const char *pod_watch_problem(const struct pod_watch *watch);
 
+/* Does the API tell what pods there are, be it by lists alone? */
+bool pod_watch_answers(const struct pod_watch *watch);
+
+/*
+ * Watches break, and no list was asked for after `since` yet: a pod that was there at that moment
+ * may not be known. False when lists fail too, which may last for hours.
+ */
+bool pod_watch_behind(const struct pod_watch *watch, struct mono since);
+
 #endif

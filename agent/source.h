@@ -32,8 +32,9 @@ struct source {
 	void (*settle)(void *state);
 	/* Why it does not see all that it should, or NULL: shown in a metric. */
 	const char *(*problem)(void *state);
-	/* Why no command may be judged yet (this source has not looked yet), or NULL. */
-	const char *(*waits)(void *state);
+	/* Why a command that was heard then may not be judged yet (this source has not looked yet),
+	 * or NULL. */
+	const char *(*waits)(void *state, struct mono heard);
 	/* Why no model may be deleted automatically on this node now, or NULL. */
 	const char *(*objects)(void *state);
 	/* Adds what an operator wants to see to `out`. */

@@ -70,13 +70,13 @@ void sources_settle(struct sources *sources)
 	}
 }
 
-const char *sources_wait(const struct sources *sources)
+const char *sources_wait(const struct sources *sources, struct mono heard)
 {
 	const char *why = NULL;
 
 	for (size_t i = 0; list[i] != NULL && why == NULL; i++) {
 		if (sources->states[i] != NULL && list[i]->waits != NULL)
-			why = list[i]->waits(sources->states[i]);
+			why = list[i]->waits(sources->states[i], heard);
 	}
 	return why;
 }

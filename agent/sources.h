@@ -22,8 +22,8 @@ void sources_models_changed(struct sources *sources);
 /* Before a command is judged: all that was seen up to now is told. */
 void sources_settle(struct sources *sources);
 
-/* Why no command may be judged yet, or NULL. */
-const char *sources_wait(const struct sources *sources);
+/* Why a command that was heard then may not be judged yet, or NULL. */
+const char *sources_wait(const struct sources *sources, struct mono heard);
 /* Why nothing may be deleted automatically now, or NULL. */
 const char *sources_object(const struct sources *sources);
 

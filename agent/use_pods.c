@@ -234,7 +234,7 @@ static void tick(void *state, struct mono now)
 	struct known_pod *known, *next;
 
 	pod_watch_tick(u->watch, now);
-	if (pod_watch_problem(u->watch) != NULL)
+	if (!pod_watch_answers(u->watch))
 		return;
 	HASH_ITER (hh, u->pods, known, next) {
 		if (mono_since(known->renew_due, now) >= 0)
@@ -242,13 +242,15 @@ static void tick(void *state, struct mono now)
 	}
 }
 
-static const char *waits(void *state)
+static const char *waits(void *state, struct mono heard)
 {
 	const struct use_pods *u = state;
 
-	if (u->listed || mono_since(u->started, clock_mono()) > FIRST_LIST_MS)
-		return NULL;
-	return "the pods of this node were not listed yet";
+	if (!u->listed && mono_since(u->started, clock_mono()) <= FIRST_LIST_MS)
+		return "the pods of this node were not listed yet";
+	if (pod_watch_behind(u->watch, heard))
+		return "watches of pods break, and they were not listed since the command";
+	return NULL;
 }
 
 static const char *problem(void *state)

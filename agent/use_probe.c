@@ -192,11 +192,12 @@ static void models_changed(void *state)
 		probe_target_map(target);
 }
 
-static const char *waits(void *state)
+static const char *waits(void *state, struct mono heard)
 {
 	const struct use_probe *probe = state;
 	const struct probe_target *target;
 
+	(void)heard;
 	DL_FOREACH (probe->targets, target) {
 		if (!target->asked && !target->gone)
 			return "engines have not been asked yet";

@@ -50,6 +50,7 @@ struct worker {
 	void *arg;
 
 	struct mono space_at, reopen_at;
+	bool told_atimes; /* what the main thread believes of them */
 };
 
 /* ---- towards the main thread ---- */
@@ -95,6 +96,11 @@ static void on_event_fd(evutil_socket_t fd, short what, void *arg)
 
 /* ---- the worker thread ---- */
 
+static bool atimes_tell(const struct root *root)
+{
+	return root->atimes && !root->unarmed;
+}
+
 static void post_root(struct worker *w)
 {
 	struct root *root = w->root;
@@ -103,10 +109,17 @@ static void post_root(struct worker *w)
 
 	ev->opened = root->fd >= 0;
 	ev->leases = root->leases;
-	ev->atimes = root->atimes && !root->unarmed;
+	ev->atimes = w->told_atimes = atimes_tell(root);
 	ev->deletes = root_deletes(root, &why);
 	snprintf(ev->note, sizeof(ev->note), "%s", why != NULL ? why : root->limits);
 	post(w, ev);
+}
+
+/* Any walk may find out that they do not tell. */
+static void post_atimes(struct worker *w)
+{
+	if (atimes_tell(w->root) != w->told_atimes)
+		post_root(w);
 }
 
 static void look_at_space(struct worker *w)
@@ -174,7 +187,6 @@ static bool ensure_open(struct worker *w)
 static void scan(struct worker *w)
 {
 	struct worker_event *ev = new_event(w, WORKER_SCANNED);
-	bool unarmed = w->root->unarmed;
 	struct err err;
 
 	ev->began = clock_mono();
@@ -184,8 +196,7 @@ static void scan(struct worker *w)
 		snprintf(ev->note, sizeof(ev->note), "%.150s", err.text);
 	else
 		ev->scanned = true;
-	if (w->root->unarmed != unarmed)
-		post_root(w);
+	post_atimes(w);
 	/* Before anybody hears of a model, its files are watched. */
 	if (ev->scanned)
 		watch_plan_run(w->root);
@@ -297,6 +308,7 @@ static void run_job(struct worker *w, struct job *job)
 		post_removed(w, job->req);
 		break;
 	}
+	post_atimes(w);
 	free(job);
 }
 

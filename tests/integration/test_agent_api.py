@@ -80,6 +80,17 @@ def test_paths_that_are_in_no_model(node):
     assert node.http.post("/v1/touch", {"path": beside}).status == 404
 
 
+@pytest.mark.parametrize("route", ["/v1/touch", "/v1/inuse"])
+def test_paths_that_climb(node, route):
+    """They look as if they were in one model, and lead into another."""
+    a = Cache(node.hub).snapshot("acme/a", A)
+    before = node.last_use_ms(node.names["a"])
+    for path in (f"{a}/../../../models--acme--b/snapshots/{A}", f"{a}/..", f"{a}/../{A}"):
+        answer = node.http.post(route, {"path": path})
+        assert answer.status == 400 and ".." in answer.json["error"], answer
+    assert node.last_use_ms(node.names["a"]) < before + 3600_000
+
+
 def test_touch_says_that_it_is_json(node):
     headers = {"Content-Type": "text/plain"}
     body = {"model": node.names["a"]}
@@ -171,7 +182,7 @@ def test_touch_by_name_and_by_path(cluster, root):
     agent = cluster.agent(root).wait_ready()
     snapshot = Cache(root).snapshot("acme/a", A)
     touched(cluster, agent, names["a"], {"model": names["a"]})
-    for path in (snapshot, snapshot / "model.safetensors", f"{snapshot}/"):
+    for path in (snapshot, snapshot / "model.safetensors", f"{snapshot}/", f"{snapshot}/..name"):
         touched(cluster, agent, names["a"], {"path": str(path)})
     assert agent.models()[names["b"]]["source"] == "atime", "no other model was used"
 

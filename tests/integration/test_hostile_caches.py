@@ -584,6 +584,16 @@ def test_files_of_others_whose_access_times_cannot_be_set(place):
     place.agent.wait_log(r"event=\+root .*access_times=no note=.*access times of other users")
     assert place.agent.status()["roots"][0]["access_times"] is False
     assert place.agent.wait_model(place.name)["idle_ms"] < 86400 * 1000, "what they tell counts"
+    # Another directory comes to stand there, with the same files. They are tried anew.
+    copy = place.outside.path.parent / "copy"
+    as_root("cp", "-a", place.root, copy)
+    (copy / weights.relative_to(place.root.resolve())).read_bytes()
+    place.root.rename(place.outside.path.parent / "was-the-root")
+    copy.rename(place.root)
+    place.agent.scan()
+    told = r"(?s)event=-root .*was replaced.*event=\+root .*access_times=no note=.*other users"
+    place.agent.wait_log(told)
+    assert place.agent.status()["roots"][0]["access_times"] is False
 
 
 def special(place, kind):

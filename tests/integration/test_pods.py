@@ -166,6 +166,45 @@ def test_a_version_that_is_forgotten(watched, kube, inline):
     assert kube.count("list") > lists
 
 
+@pytest.mark.parametrize("inline", [True, False], ids=["in the watch", "as an answer"])
+def test_watches_that_break_again_and_again(watched, kube, inline):
+    """Then only lists show what has come: a command waits for the next."""
+    cluster, agent, name = watched
+    kube.inline_410, kube.breaks = inline, True
+    watches = kube.count("watch")
+    kube.cut()
+    wait_until(lambda: kube.count("watch") >= watches + 3, what="three have broken")
+    wait_until(lambda: "break" in problem(agent), what="the problem is shown")
+    assert 'larder_source_degraded{source="pods"} 1' in agent.http.get("/metrics").body
+    kube.add("llm", spec=ARGS)
+    row = cluster.order(name)
+    if row["outcome"] == "issued":  # and not held already
+        receipt = cluster.receipt(row["id"])
+        assert receipt["outcome"] == "refused", receipt
+        assert receipt["why"].startswith("held: pod"), receipt
+    wait_held(agent, name)
+    assert "break" in problem(agent), "a list alone mends nothing"
+    kube.breaks = False
+    wait_until(lambda: problem(agent) == "", what="a watch has lasted")
+    # Nothing waits any more.
+    kube.delete("llm")
+    wait_until(lambda: not cluster.db.zscore("larder:{n1}:hold", name), what="Redis knows")
+    assert cluster.evict(name)["outcome"] == "deleted"
+
+
+def test_lists_keep_what_pods_mention_while_watches_break(watched, kube):
+    _, agent, name = watched
+    agent.stop()
+    agent.write_config(kubernetes={"claim_ttl": "2s"})
+    kube.add("llm", spec=ARGS)
+    agent.start().wait_ready()
+    wait_held(agent, name)
+    kube.breaks = True
+    kube.forget()
+    wait_until(lambda: "break" in problem(agent), what="the problem is shown")
+    stays(lambda: held_by(agent, name) == "pod default/llm", 4)
+
+
 @pytest.mark.parametrize("status", [401, 403, 500, 503, 404, 302])
 def test_an_api_that_refuses_keeps_what_was_known(watched, kube, status):
     _, agent, name = watched

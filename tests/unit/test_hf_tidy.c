@@ -168,6 +168,35 @@ static void test_shell_that_a_client_has_put_files_into_is_put_back(void **state
 	assert_false(exists(hub->dir, SHELL));
 }
 
+/* The journal knows the removal: the search for what nobody knows passes it over. */
+static void recover_known(struct hub *hub, const char *expected)
+{
+	struct removal_task task = {.root = &hub->root, .txn = TXN_A, .locator = REPO "/" A};
+	char trash[4200];
+
+	assert_int_equal(hf_remove_recover(&task, trash, sizeof(trash)), REMOVAL_DELETED);
+	assert_string_equal(trash, expected);
+	hf_remove_end(&task);
+}
+
+static void test_shell_of_a_removal_in_the_journal_is_put_back(void **state)
+{
+	struct hub *hub = *state;
+
+	put_file(hub->dir, SHELL "/blobs/ww", "weights");
+	recover_known(hub, "");
+	assert_true(hub_has(hub, "blobs/ww"));
+	assert_false(exists(hub->dir, SHELL));
+}
+
+static void test_empty_shell_of_a_removal_in_the_journal_is_emptied(void **state)
+{
+	struct hub *hub = *state;
+
+	put_dir(hub->dir, SHELL "/blobs");
+	recover_known(hub, SHELL);
+}
+
 static void test_shell_whose_place_is_taken_is_kept(void **state)
 {
 	struct hub *hub = *state;
@@ -204,6 +233,8 @@ int main(void)
 		HUB_TEST(test_payload_of_nobody_stays_while_it_is_open),
 		HUB_TEST(test_empty_shell_of_a_killed_agent_is_emptied),
 		HUB_TEST(test_shell_that_a_client_has_put_files_into_is_put_back),
+		HUB_TEST(test_shell_of_a_removal_in_the_journal_is_put_back),
+		HUB_TEST(test_empty_shell_of_a_removal_in_the_journal_is_emptied),
 		HUB_TEST(test_shell_whose_place_is_taken_is_kept),
 		HUB_TEST(test_what_no_removal_has_named_is_kept),
 	};

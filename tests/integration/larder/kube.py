@@ -30,6 +30,7 @@ class Kube:
         self.hang = False  # requests are accepted and not answered
         self.cuts = 0  # a watch ends when this changes
         self.inline_410 = True  # how a watch learns that its version is too old
+        self.breaks = False  # every watch learns so, whatever its version
         self.page_size_max = 250
         kube = self
 
@@ -190,7 +191,7 @@ class Kube:
     def watch(self, handler, query):
         since = int(query["resourceVersion"])
         with self.lock:
-            cuts, too_old = self.cuts, since < self.oldest
+            cuts, too_old = self.cuts, self.breaks or since < self.oldest
         if too_old and not self.inline_410:
             self.reply(handler, 410, {"kind": "Status", "code": 410, "reason": "Expired"})
             return
