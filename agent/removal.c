@@ -116,8 +116,8 @@ static enum removal_outcome move_and_look(struct removal_request *req)
 }
 
 /*
- * Whoever waits to open something may go on; the files are not where they were. Those that it shared
- * are those of others alone from here on: who has opened one meanwhile has used theirs.
+ * Whoever waits to open something may go on; the files are not where they were. Those that it
+ * shared are those of others alone from here on: who has opened one meanwhile has used theirs.
  */
 static void release(struct removal_request *req)
 {
@@ -156,6 +156,10 @@ static enum removal_outcome steps(struct removal_request *req, struct journal *j
 		outcome = bring_back(req, fail(&req->task, "cannot be committed"));
 		if (outcome != REMOVAL_GOES_ON)
 			return outcome;
+		/* There is a new one in its place: what is superfluous has to be committed later.
+		 */
+		req->stuck = true;
+		return REMOVAL_FAILED;
 	}
 	hook_point("removal-clean");
 	layout->clean(&req->task, req->trash, sizeof(req->trash));
