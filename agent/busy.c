@@ -132,6 +132,7 @@ void busy_release_leases(struct busy *busy)
 		HASH_DEL(busy->leases, leased);
 		disk_lease_give_up(leased->fd);
 		close(leased->fd);
+		busy->closed++;
 		free(leased);
 	}
 }

@@ -146,6 +146,7 @@ static void start_register(struct redis_args *args, struct said *said, const cha
 	redis_args_add(args, first ? "1" : "0");
 	redis_args_add(args, last ? "1" : "0");
 	redis_args_add_int(args, said->redis_now_ms);
+	redis_args_add_int(args, journal_epoch(said->agent->journal));
 	/* Nobody may see the models without the roots that they are in. */
 	if (first)
 		add_fields(args, said, true);

@@ -115,6 +115,17 @@ static enum removal_outcome move_and_look(struct removal_request *req)
 	return outcome == REMOVAL_GOES_ON ? outcome : bring_back(req, outcome);
 }
 
+/*
+ * Whoever waits to open something may go on; the files are not where they were. Those that it
+ * shared are those of others alone from here on: who has opened one meanwhile has used theirs.
+ */
+static void release(struct removal_request *req)
+{
+	busy_release_leases(req->task.busy);
+	watch_own_seen(req->root, req->model, NULL, busy_closed(req->task.busy) + req->task.tested);
+	watch_own_end(req->root, req->model);
+}
+
 static enum removal_outcome steps(struct removal_request *req, struct journal *journal)
 {
 	const struct layout *layout = req->root->config.layout;
@@ -139,18 +150,19 @@ static enum removal_outcome steps(struct removal_request *req, struct journal *j
 		outcome = move_and_look(req);
 	if (outcome != REMOVAL_GOES_ON)
 		return outcome;
-	/* Whoever waits to open something may go on; the files are not where they were. */
-	busy_release_leases(req->task.busy);
+	release(req);
 	hook_point("removal-commit");
 	if (layout->commit(&req->task) != 0) {
 		outcome = bring_back(req, fail(&req->task, "cannot be committed"));
 		if (outcome != REMOVAL_GOES_ON)
 			return outcome;
+		/* There is a new one in its place: what is superfluous has to be committed later.
+		 */
+		req->stuck = true;
+		return REMOVAL_FAILED;
 	}
 	hook_point("removal-clean");
 	layout->clean(&req->task, req->trash, sizeof(req->trash));
-	/* Nothing of it is open any more; the files that it shared are those of others alone. */
-	watch_own_end(req->root, req->model);
 	hook_point("removal-cleaned");
 	return REMOVAL_GOES_ON;
 }

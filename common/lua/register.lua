@@ -13,6 +13,8 @@
 -- ARGV  1 incarnation  2 first call of a whole registration (1 or 0)
 --       3 last call of it, or differences (1 or 0)
 --       4 what the agent takes for Redis' clock, in ms; 0 when it does not know
+--       5 the highest epoch that it has ever seen: no older one may issue commands that it refuses,
+--         even when Redis has lost the fence; not taken from beyond what Redis' clock can have been
 --       then F and F pairs field, value for the node's hash
 --       then P and P times: model, age in ms, "bytes generation source", status ("" for DOWNLOADED)
 --       then D and D models that are gone
@@ -23,6 +25,9 @@ local FIELDS_MAX = 3000 -- unpack takes less than 8,000 values
 local NUMBER_MAX = 2 ^ 63
 local JUMP_MS = 60000
 local ZADD_MODELS = 1000
+-- Epochs are times of Redis' clock, which may have been ahead. None that an agent names may be so
+-- high that leaders run out of higher ones.
+local EPOCH_AHEAD_MS = 100 * 365 * 86400000
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -47,6 +52,7 @@ end
 
 local heard = take_number(0)
 local jump = heard > 0 and math.abs(now - heard) > JUMP_MS and now - heard or 0
+local epoch = take_number(0)
 local fields = {'hb', now_text}
 for _ = 1, take_number(0, FIELDS_MAX) do
 	fields[#fields + 1] = take()
@@ -63,7 +69,7 @@ end
 if at ~= #ARGV + 1 then
 	error('there are more arguments than were announced')
 end
-local state = redis.call('HMGET', KEYS[1], 'inc', 'inv')
+local state = redis.call('HMGET', KEYS[1], 'inc', 'inv', 'fence')
 local known = redis.call('ZCARD', KEYS[2])
 redis.call('ZCARD', KEYS[6])
 if not first then
@@ -91,6 +97,10 @@ local function move_uses_before(ms)
 	end
 end
 
+if epoch > (tonumber(state[3]) or 0) and epoch <= now + EPOCH_AHEAD_MS then
+	fields[#fields + 1] = 'fence'
+	fields[#fields + 1] = string.format('%.0f', epoch)
+end
 redis.call('HSET', KEYS[1], unpack(fields))
 if first then
 	redis.call('HSET', KEYS[1], 'inc', ARGV[1], 'loading', '1', 'since', now_text)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/journal.h"
 #include "agent/message.h"
 #include "common/redis_script.h"
 #include "common/xmem.h"
@@ -48,6 +49,17 @@ void agent_recall_use(struct agent *agent, struct model *model)
 {
 	(void)agent;
 	(void)model;
+}
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+int64_t __real_journal_epoch(const struct journal *journal);
+int64_t __wrap_journal_epoch(const struct journal *journal);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+
+/* An agent that has none has seen no leader. */
+int64_t __wrap_journal_epoch(const struct journal *journal)
+{
+	return journal != NULL ? __real_journal_epoch(journal) : 0;
 }
 
 /* ---- making one ---- */

@@ -61,6 +61,31 @@ def test_a_later_epoch_that_a_node_has_seen_is_exceeded(cluster, two):
     assert cluster.evict(two[0], nodes=["n1"])["outcome"] == "deleted"
 
 
+def test_a_leader_catches_up_with_an_epoch_that_only_an_agent_knows(cluster, two, directory):
+    """Redis' clock was ahead when a leader was elected; then Redis lost all that it knew."""
+    db = cluster.db
+    seen = int(db.hget("larder:leader", "epoch")) + 6 * 86_400_000
+    db.hset(STATE, "fence", seen)
+    assert cluster.order(two[0], nodes=["n1"])["outcome"] == "fenced"
+    wait_until(lambda: int(db.get("larder:epoch")) > seen, what="a later epoch is taken")
+    cluster.coordinators[0].wait_leads()
+    assert cluster.evict(two[0], nodes=["n1"])["outcome"] == "deleted"
+    name = Cache(directory / "hub-n1").model("acme/more", A)
+    cluster.agents[0].wait_model(name)
+    cluster.coordinators[0].stop()
+    db.flushall()
+    cluster.coordinators[0].start().wait_leads()
+    assert int(db.get("larder:epoch")) < seen
+    cluster.coordinators[0].wait_sees("n1", "n2")
+    cluster.wait_lru(name)
+    assert int(db.hget(STATE, "fence")) > seen
+    assert db.hget("larder:{n2}", "fence") is None, "it has obeyed no leader yet"
+    assert cluster.order(name, nodes=["n1"])["outcome"] == "fenced"
+    wait_until(lambda: int(db.get("larder:epoch")) > seen, what="a later epoch is taken again")
+    cluster.coordinators[0].wait_leads()
+    assert cluster.evict(name, nodes=["n1"])["outcome"] == "deleted"
+
+
 def test_a_node_that_is_gone_leaves_no_key(cluster):
     """Silent for more than a week: nothing of it stays in Redis."""
     db = cluster.db

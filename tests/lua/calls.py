@@ -129,8 +129,9 @@ class Node:
 
     # ---- the scripts ----
 
-    def register_args(self, found=(), gone=(), first=False, last=True, fields=(), inc=None, heard=0):
-        return [inc or self.inc, int(first), int(last), heard, len(fields), *flat(fields),
+    def register_args(self, found=(), gone=(), first=False, last=True, fields=(), inc=None, heard=0,
+                      epoch=0):
+        return [inc or self.inc, int(first), int(last), heard, epoch, len(fields), *flat(fields),
                 len(found), *flat(f.args() for f in found), len(gone), *gone]
 
     def register(self, found=(), gone=(), **how):
@@ -148,7 +149,7 @@ class Node:
         """`uses` and `holds` are pairs of ms, model; who holds it is made up, or a third."""
         holds = [(*hold, f"hold: {hold[1]}")[:3] for hold in holds]
         models = self.db.zcard(self.lru) if models is None else models
-        return [inc or self.inc, self.name, self.pressure, models, want, heard, len(fields),
+        return [inc or self.inc, self.name, self.pressure, models, want, heard, epoch, len(fields),
                 *flat(fields), len(uses), *flat(uses), len(holds), *flat(holds)]
 
     def beat(self, *args, **how):

@@ -104,8 +104,8 @@ def test_a_wrong_type_that_has_been_removed(db):
 # By position, those that must be numbers; the calls are those of `filled`.
 NUMBERS = {
     "beat": [3, 4, 5, 6, 9, 10, 12, 13, 16],
-    "register": [3, 4, 7, 9, 13, 16],
-    "register whole": [3, 4, 5, 7, 10],
+    "register": [3, 4, 5, 8, 10, 14, 17],
+    "register whole": [3, 4, 5, 6, 8, 11],
     "issue": [1, 3, 4, 7, 12],
     "confirm": [4, 8, 14, 18, 24, 28],
     "elect": [2, 3],
@@ -137,7 +137,7 @@ def test_an_argument_that_is_no_number(db, listener, script, text):
     assert listener.heard() == []
 
 
-COUNTS = {"beat": [6, 9, 12], "register": [4, 7, 16], "register whole": [4, 5, 10]}
+COUNTS = {"beat": [6, 9, 12], "register": [5, 8, 17], "register whole": [5, 6, 11]}
 
 
 @pytest.mark.parametrize("script", COUNTS)

@@ -175,7 +175,7 @@ class World:
         if self.random.random() < 0.5:
             args = args[: self.random.randint(0, len(args) - 1)]
         else:
-            args[{"register": 7, "beat": 8}[script]] = "x"
+            args[{"register": 8, "beat": 8}[script]] = "x"
         fails(self.db, lambda: self.node.raw(script, args))
 
     def do_elect(self):

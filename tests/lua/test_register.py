@@ -2,7 +2,7 @@
 
 import pytest
 
-from calls import DAY, HOUR, Found, Victim, clock, dump, fails, names
+from calls import DAY, EPOCH, HOUR, Found, Victim, clock, dump, fails, names
 
 A, B, C = names(3)
 # The heartbeat and the inventory's number move with each call.
@@ -291,6 +291,40 @@ def test_an_age_before_all_time_is_the_beginning(db, node, age):
     node.register([Found(A, age)], first=True)
     assert db.zscore(node.lru, A) == 0
     assert node.outcomes(Victim(A, 0)) == ["issued"]
+
+
+# ---- the fence ----
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_agent_brings_the_fence_back(db, node, whole):
+    """Redis has lost it: what an older leader issues now, the agent would refuse."""
+    seen = clock(db) + 6 * DAY
+    node.register([Found(A, HOUR)], first=True)
+    node.register([Found(A, HOUR)], first=whole, epoch=seen)
+    assert node.number("fence") == seen
+    assert node.issue(Victim(A, clock(db)), epoch=seen - 1) == ["FENCED", str(seen)]
+    assert node.outcomes(Victim(A, clock(db)), epoch=seen) == ["issued"]
+
+
+def test_a_fence_never_falls(db, node):
+    node.register([Found(A, HOUR)], first=True, epoch=EPOCH)
+    for lower in (0, 1, EPOCH - 1):
+        assert node.register([Found(A, HOUR)], first=True, epoch=lower)[0] == "OK"
+        assert node.number("fence") == EPOCH
+
+
+@pytest.mark.parametrize("epoch", [None, 2**52, 2**53 - 1, 2**53, 2**62])
+def test_no_agent_uses_up_the_epochs(db, node, epoch):
+    node.register([Found(A, HOUR)], first=True, epoch=EPOCH)
+    epoch = epoch or clock(db) + 101 * 365 * DAY
+    assert node.register([Found(A, HOUR)], first=True, epoch=epoch)[0] == "OK"
+    assert node.number("fence") == EPOCH
+
+
+def test_an_agent_that_has_heard_no_leader_leaves_no_fence(db, node):
+    node.register([Found(A, HOUR)], first=True)
+    assert node.field("fence") is None
 
 
 # ---- the number of the inventory ----

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/removal.h"
 #include "agent/root.h"
 #include "tests/unit/kit.h"
 
@@ -13,12 +14,16 @@
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 static int failing_syncs;
+static const char *replaced_dir; /* while a sync fails, a client makes the model anew here */
 
 int __wrap_fsync(int fd)
 {
 	if (failing_syncs == 0)
 		return __real_fsync(fd);
 	failing_syncs--;
+	if (replaced_dir != NULL)
+		put_file(replaced_dir, "engines/llama/new.bin", "new");
+	replaced_dir = NULL;
 	errno = EIO;
 	return -1;
 }
@@ -34,6 +39,8 @@ struct place {
 #define WHOLE "engines/.larder-trash-" TXN ".llama"
 #define DONE  "engines/.larder-done-" TXN
 
+static char root_name[] = "disk";
+
 /* A model whose removal has come to its MOVE, and past it. */
 static int set_up(void **state)
 {
@@ -43,7 +50,8 @@ static int set_up(void **state)
 	p->dir = temp_dir();
 	put_file(p->dir, "engines/llama/weights.bin", "weights");
 	p->root = (struct root){
-		.config = {.path = p->dir,
+		.config = {.name = root_name,
+			   .path = p->dir,
 			   .layout = &layout_directory,
 			   .delete_without_leases = true},
 	};
@@ -124,6 +132,40 @@ static void test_what_stands_committed_is_not_undone(void **state)
 	assert_true(exists(p->dir, DONE "/weights.bin"));
 }
 
+/* ---- the whole removal ---- */
+
+/* Without a commit nothing is cleaned: not even when the model cannot come back either. */
+static void test_neither_committed_nor_undone_it_is_tried_again(void **state)
+{
+	struct place *p = *state;
+	struct err err = {""};
+	char *journal_dir = temp_dir();
+	struct journal *journal = journal_open(journal_dir, &err);
+	struct removal_request *req =
+		removal_request_new(&p->root, "dir:engines/llama@-", "engines/llama");
+
+	assert_non_null(journal);
+	assert_int_equal(dir_remove_undo(&p->task), UNDO_DONE);
+	dir_remove_end(&p->task);
+	failing_syncs = 1;
+	replaced_dir = p->dir;
+	assert_false(removal_run(req, journal));
+	assert_int_equal(req->outcome, REMOVAL_FAILED);
+	assert_contains(req->why, "cannot be committed");
+	assert_true(req->stuck);
+	assert_true(exists(p->dir, "engines/llama/new.bin"));
+	req->recover = true;
+	assert_true(removal_run(req, journal));
+	assert_contains(req->trash, "engines/.larder-done-");
+	assert_true(exists(p->dir, "engines/llama/new.bin"));
+	assert_false(exists(p->dir, "engines/llama/weights.bin"));
+	removal_finish(req);
+	assert_int_equal(req->outcome, REMOVAL_DELETED);
+	removal_request_free(req);
+	journal_close(journal);
+	temp_remove(journal_dir);
+}
+
 #define PLACE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -134,6 +176,7 @@ int main(void)
 		PLACE_TEST(test_new_model_in_its_place_stays),
 		PLACE_TEST(test_commit_that_is_not_durable_can_be_undone),
 		PLACE_TEST(test_what_stands_committed_is_not_undone),
+		PLACE_TEST(test_neither_committed_nor_undone_it_is_tried_again),
 	};
 
 	return RUN_TESTS(tests);
