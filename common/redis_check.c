@@ -105,6 +105,10 @@ static void got_rights(const redisReply *reply, const char *why, void *arg)
 		return; /* the connection broke: it is asked again */
 	if (reply->type == REDIS_REPLY_ARRAY)
 		found_rights(check, reply);
+	else if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0)
+		found(check, &rights_problem,
+		      "Redis does not allow the user SCRIPT LOAD x, or keeps no scripts: %s",
+		      reply->str);
 	else if (reply->type == REDIS_REPLY_ERROR)
 		found(check, &rights_problem, "Redis does not run Larder's scripts: %s",
 		      reply->str);

@@ -205,7 +205,10 @@ class Coordinator(Daemon):
 
     def wait_sees(self, *nodes):
         def seen():
-            rows = {n["node"]: n for n in self.http.get_json("/v1/nodes")["nodes"]}
+            answer = self.http.get("/v1/nodes")
+            if answer.status == 503:  # while Redis is away
+                return False
+            rows = {n["node"]: n for n in answer.json["nodes"]}
             return all(rows.get(n, {}).get("live") for n in nodes)
 
         wait_until(seen, what=f"{self.name} sees {nodes} alive")
