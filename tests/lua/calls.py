@@ -149,7 +149,7 @@ class Node:
         """`uses` and `holds` are pairs of ms, model; who holds it is made up, or a third."""
         holds = [(*hold, f"hold: {hold[1]}")[:3] for hold in holds]
         models = self.db.zcard(self.lru) if models is None else models
-        return [inc or self.inc, self.name, self.pressure, models, want, heard, epoch, len(fields),
+        return [inc or self.inc, self.name, self.pressure, models, want, heard, len(fields),
                 *flat(fields), len(uses), *flat(uses), len(holds), *flat(holds)]
 
     def beat(self, *args, **how):
