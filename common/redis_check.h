@@ -12,7 +12,7 @@
 
 struct redis_problem {
 	const char *check;  /* "version", "mode", "policy", "role", "rights" */
-	bool harmless;	    /* for now */
+	bool harmless;	    /* until a setting of Redis changes */
 	const char *advice; /* what to change */
 	char text[320];	    /* what is wrong */
 };

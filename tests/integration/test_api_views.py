@@ -1,10 +1,9 @@
 """What the coordinator's HTTP API shows: models, nodes, statistics, the plan, cycles."""
 
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from larder.models import MODEL_BYTES, fill, keys_of, on_disk, weights
+from larder.models import MODEL_BYTES, fill, keys_of, on_disk, opened_in_a_cycle, weights
 from larder.world import World
 
 WEEK = {"unused_threshold": "7d"}
@@ -216,12 +215,8 @@ def test_cycle_on_demand_and_its_result(cluster, root):
     gate = agent.pause("removal-check").shut()
     agent.start(**gate.env).wait_ready()
     coordinator.wait_models(3)
-    with ThreadPoolExecutor(1) as pool:
-        cycle = pool.submit(coordinator.demand_cycle)
-        gate.reached()
-        with open(weights(root, "a"), "rb"):
-            gate.open()
-            result = cycle.result()
+    with opened_in_a_cycle(coordinator, gate, weights(root, "a")) as result:
+        pass
     assert result["trigger"] == "demand" and result["ended"] and not result["dry_run"]
     assert (result["nodes"], result["live_nodes"]) == (1, 1)
     assert result["planned"] == {"time_threshold": 2} and result["refused"] == 1

@@ -1,11 +1,11 @@
 """What the policy evicts, for which reason, and what it spares: whole cycles, end to end."""
 
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from larder.caches import A, B, Cache, model_name
-from larder.models import MODEL_BYTES, evicted, fill, keys_of, on_disk, spared, weights
+from larder.models import MODEL_BYTES, evicted, fill, keys_of, on_disk
+from larder.models import opened_in_a_cycle, spared, weights
 from larder.wait import stays, wait_until
 
 WEEK = {"unused_threshold": "7d"}
@@ -136,16 +136,11 @@ def test_open_model_is_held_and_others_go_first(cluster, root):
     gate = agent.pause("removal-check").shut()
     agent.start(**gate.env).wait_ready()
     coordinator.wait_models(3)
-    with ThreadPoolExecutor(1) as pool:
-        cycle = pool.submit(coordinator.demand_cycle)
-        gate.reached()
-        with open(weights(root, "a"), "rb"):
-            gate.open()
-            first = cycle.result()
-            assert (first["refused"], first["evicted_count"]) == (1, 0)
-            held = "larder:{n1}:hold"
-            wait_until(lambda: cluster.db.zscore(held, names["a"]), what="Redis knows that it is open")
-            second = coordinator.demand_cycle()
+    with opened_in_a_cycle(coordinator, gate, weights(root, "a")) as first:
+        assert (first["refused"], first["evicted_count"]) == (1, 0)
+        held = "larder:{n1}:hold"
+        wait_until(lambda: cluster.db.zscore(held, names["a"]), what="Redis knows that it is open")
+        second = coordinator.demand_cycle()
     assert (second["refused"], second["evicted"]) == (0, {"count_limit": 1})
     assert on_disk(root, names) == {"a", "c"}
 

@@ -1,6 +1,8 @@
 """Caches full of small models, each idle for so long."""
 
+import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from larder.caches import A, DAY, Cache
 from larder.disks import MIB
@@ -49,3 +51,17 @@ def evicted(cluster):
     """{model: reason} of all that was deleted."""
     rows = cluster.coordinators[0].evictions(limit=1000)
     return {row["model"]: row["reason"] for row in rows if row["outcome"] == "deleted"}
+
+
+@contextlib.contextmanager
+def opened_in_a_cycle(coordinator, gate, path):
+    """
+    Opens `path` when the removals of a cycle on demand have come to `gate`, an agent's that is shut.
+    Gives the cycle's result, and keeps the file open meanwhile.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        cycle = pool.submit(coordinator.demand_cycle)
+        gate.reached()
+        with open(path, "rb"):
+            gate.open()
+            yield cycle.result()
